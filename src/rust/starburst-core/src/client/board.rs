@@ -1,0 +1,209 @@
+//! What this client knows of the session's tasks: a copy of the ledgers, and where each task is in them.
+use crate::{
+    ids::{ClientId, TaskId},
+    ledger::{Counts, Ended, Ending, Ledger, TaskState},
+    segment::{SegmentIndex, TaskHeader},
+    update::Versioned,
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+/// Where a task stands, as far as this client has seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Known {
+    /// Waiting for a worker, or not written yet.
+    Pending,
+    /// With a worker.
+    Claimed,
+    /// Over, with a value.
+    Completed,
+    /// Over, without one.
+    Failed,
+    /// Withdrawn.
+    Cancelled,
+}
+
+/// One segment.
+#[derive(Debug)]
+pub(super) struct View {
+    pub(super) client: ClientId,
+    pub(super) first: u64,
+    pub(super) headers: Arc<[TaskHeader]>,
+    pub(super) ledger: Option<Arc<Versioned<Ledger>>>,
+    pub(super) counts: Counts,
+}
+
+/// A task as it is shown in lists.
+#[derive(Debug, Clone)]
+pub struct Row {
+    /// Its id.
+    pub id: TaskId,
+    /// Where it stands.
+    pub known: Known,
+    /// The user's name for it.
+    pub label: Option<String>,
+}
+
+/// All tasks of the session by state.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Waiting: nobody at them, or behind another task of the worker that holds them.
+    pub pending: u64,
+    /// Being evaluated: a worker evaluates one of those it holds at a time.
+    pub running: u64,
+    /// Ended with a value.
+    pub completed: u64,
+    /// Ended without one.
+    pub failed: u64,
+    /// Withdrawn.
+    pub cancelled: u64,
+}
+
+/// The copy.
+#[derive(Debug, Default)]
+pub(super) struct Board {
+    segments: BTreeMap<u64, View>,
+    /// First task number of each client's segments.
+    starts: BTreeMap<(ClientId, u64), u64>,
+    counts: Counts,
+    /// Segments with tasks that have not ended.
+    open: BTreeSet<u64>,
+}
+
+impl Board {
+    pub(super) fn add_segment(&mut self, number: u64, index: &SegmentIndex) {
+        if self.segments.contains_key(&number) {
+            return;
+        }
+        let counts = Counts { pending: index.tasks.len() as u64, ..Counts::default() };
+        self.counts += counts;
+        self.starts.insert((index.client.clone(), index.first), number);
+        self.open.insert(number);
+        let view = View {
+            client: index.client.clone(),
+            first: index.first,
+            headers: index.tasks.clone().into(),
+            ledger: None,
+            counts,
+        };
+        self.segments.insert(number, view);
+    }
+
+    /// Takes in a ledger. `false` when it does not fit its segment.
+    pub(super) fn add_ledger(&mut self, number: u64, ledger: Versioned<Ledger>) -> bool {
+        let Some(view) = self.segments.get_mut(&number) else { return false };
+        if ledger.value.tasks.len() != view.headers.len() {
+            return false;
+        }
+        let counts = ledger.value.counts();
+        self.counts.pending = self.counts.pending + counts.pending - view.counts.pending;
+        self.counts.claimed = self.counts.claimed + counts.claimed - view.counts.claimed;
+        self.counts.completed = self.counts.completed + counts.completed - view.counts.completed;
+        self.counts.failed = self.counts.failed + counts.failed - view.counts.failed;
+        self.counts.cancelled = self.counts.cancelled + counts.cancelled - view.counts.cancelled;
+        view.counts = counts;
+        view.ledger = Some(Arc::new(ledger));
+        if counts.open() == 0 {
+            self.open.remove(&number);
+        } else {
+            self.open.insert(number);
+        }
+        true
+    }
+
+    pub(super) fn next_number(&self) -> u64 {
+        self.segments.keys().next_back().map_or(0, |last| last + 1)
+    }
+
+    pub(super) fn segment(&self, number: u64) -> Option<&View> {
+        self.segments.get(&number)
+    }
+
+    pub(super) fn numbers(&self) -> Vec<u64> {
+        self.segments.keys().copied().collect()
+    }
+
+    /// Segments whose tasks have not all ended.
+    pub(super) fn open_segments(&self) -> Vec<u64> {
+        self.open.iter().copied().collect()
+    }
+
+    pub(super) fn open_tasks(&self) -> u64 {
+        self.counts.open()
+    }
+
+    /// Into how many segments new tasks are cut, so that every worker finds one of its own.
+    pub(super) fn spread(&self, workers: u32) -> usize {
+        let waiting = |number: &&u64| self.segments.get(number).is_some_and(|v| v.counts.pending > 0);
+        (workers as usize).saturating_sub(self.open.iter().filter(waiting).count()).max(1)
+    }
+
+    /// The segment and place of a task.
+    pub(super) fn find(&self, id: &TaskId) -> Option<(u64, usize)> {
+        let key = (id.client.clone(), id.seq);
+        let ((client, first), number) = self.starts.range(..=key).next_back()?;
+        let place = usize::try_from(id.seq - first).ok()?;
+        let view = self.segments.get(number)?;
+        (*client == id.client && place < view.headers.len()).then_some((*number, place))
+    }
+
+    pub(super) fn known(&self, number: u64, place: usize) -> Known {
+        let ledger = self.segments.get(&number).and_then(|v| v.ledger.as_ref());
+        match ledger.and_then(|l| l.value.tasks.get(place)) {
+            None | Some(TaskState::Pending(_)) => Known::Pending,
+            Some(TaskState::Claimed { .. }) => Known::Claimed,
+            Some(TaskState::Ended(e)) if matches!(e.ending, Ending::Value(_)) => Known::Completed,
+            Some(TaskState::Ended(_)) => Known::Failed,
+            Some(TaskState::Cancelled(_)) => Known::Cancelled,
+        }
+    }
+
+    pub(super) fn ended(&self, number: u64, place: usize) -> Option<Ended> {
+        let ledger = self.segments.get(&number)?.ledger.as_ref()?;
+        match ledger.value.tasks.get(place)? {
+            TaskState::Ended(ended) => Some((**ended).clone()),
+            TaskState::Pending(_) | TaskState::Claimed { .. } | TaskState::Cancelled(_) => None,
+        }
+    }
+
+    /// Every task in the order of submission.
+    pub(super) fn rows(&self) -> Vec<Row> {
+        let mut rows = Vec::new();
+        for (number, view) in &self.segments {
+            for (place, header) in view.headers.iter().enumerate() {
+                rows.push(Row {
+                    id: TaskId { client: view.client.clone(), seq: view.first + place as u64 },
+                    known: self.known(*number, place),
+                    label: header.label.clone(),
+                });
+            }
+        }
+        rows
+    }
+
+    pub(super) fn summary(&self) -> Summary {
+        let mut holders = BTreeSet::new();
+        for number in &self.open {
+            if let Some(ledger) = self.segments.get(number).and_then(|v| v.ledger.as_ref()) {
+                holders.extend(ledger.value.holders());
+            }
+        }
+        let running = holders.len() as u64;
+        Summary {
+            pending: self.counts.open() - running,
+            running,
+            completed: self.counts.completed,
+            failed: self.counts.failed,
+            cancelled: self.counts.cancelled,
+        }
+    }
+}
+
+impl Summary {
+    /// All tasks.
+    pub fn total(&self) -> u64 {
+        self.pending + self.running + self.completed + self.failed + self.cancelled
+    }
+}

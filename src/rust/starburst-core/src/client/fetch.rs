@@ -1,0 +1,129 @@
+//! Fetching: what a task left behind.
+use super::{Client, Known, Row, Summary};
+use crate::{
+    blob::{Material, Payload},
+    envelope::{self, Kind},
+    error::Error,
+    ids::{TaskId, WorkerId},
+    launch::LogSpan,
+    ledger::{Broken, Ending},
+    results::{ResultBatch, ResultRef},
+};
+
+/// How a task ended, with the bytes that R left.
+#[derive(Debug)]
+pub enum FetchedEnding {
+    /// Its value.
+    Value(Material),
+    /// The condition its code raised.
+    Error(Material),
+    /// What broke around it.
+    Broken {
+        /// What.
+        broken: Broken,
+        /// In words.
+        message: String,
+    },
+    /// It was withdrawn.
+    Cancelled,
+}
+
+/// An ended task.
+#[derive(Debug)]
+pub struct Fetched {
+    /// How it ended.
+    pub ending: FetchedEnding,
+    /// Which worker had it last.
+    pub worker: Option<WorkerId>,
+    /// Attempts it took.
+    pub attempt: u32,
+    /// Milliseconds the last attempt ran.
+    pub ran_ms: u64,
+    /// What it printed, in that worker's log.
+    pub log: Option<LogSpan>,
+}
+
+impl Client {
+    /// Where a task stands. A look into memory.
+    ///
+    /// # Errors
+    /// [`Error::NoTask`].
+    pub fn known(&self, id: &TaskId) -> Result<Known, Error> {
+        let buffer = self.buffer.lock();
+        if id.client == self.id && buffer.holds(id.seq) {
+            return Ok(Known::Pending);
+        }
+        let board = self.board.lock();
+        let found = board.find(id).ok_or_else(|| Error::NoTask { task: id.clone() })?;
+        Ok(board.known(found.0, found.1))
+    }
+
+    /// Reads what an ended task left; `None` while it has not ended.
+    ///
+    /// # Errors
+    /// [`Error::NoTask`], a failure of the store, or damage.
+    pub async fn fetch(&self, id: &TaskId) -> Result<Option<Fetched>, Error> {
+        let (number, ended) = match self.known(id)? {
+            Known::Pending | Known::Claimed => return Ok(None),
+            Known::Cancelled => {
+                let ending = FetchedEnding::Cancelled;
+                return Ok(Some(Fetched { ending, worker: None, attempt: 0, ran_ms: 0, log: None }));
+            }
+            Known::Completed | Known::Failed => {
+                let board = self.board.lock();
+                let found = board.find(id).and_then(|(n, place)| Some((n, board.ended(n, place)?)));
+                match found {
+                    Some(found) => found,
+                    None => return Ok(None),
+                }
+            }
+        };
+        let ending = match ended.ending {
+            Ending::Value(at) => FetchedEnding::Value(self.material(number, at).await?),
+            Ending::Error(at) => FetchedEnding::Error(self.material(number, at).await?),
+            Ending::Broken { broken, message } => FetchedEnding::Broken { broken, message },
+        };
+        let (worker, attempt, ran_ms, log) =
+            (ended.worker, ended.attempt, ended.ran_ms, ended.log);
+        Ok(Some(Fetched { ending, worker, attempt, ran_ms, log }))
+    }
+
+    async fn material(&self, number: u64, at: ResultRef) -> Result<Material, Error> {
+        let payload = match at {
+            ResultRef::Here(bytes) => Payload::Inline(bytes),
+            ResultRef::Batch { object, place } => {
+                let key = self.keys.result(number, &object);
+                let stored = self.deps.store.get(&key).await?;
+                let (batch, _): (ResultBatch, _) =
+                    envelope::decode(Kind::Results, &key, &stored.body)?;
+                let payload = batch.payloads.into_iter().nth(place as usize);
+                payload.ok_or_else(|| Error::Damaged {
+                    key: key.to_string(),
+                    detail: format!("it has no result {place}"),
+                })?
+            }
+        };
+        self.reader.fetch(&payload).await
+    }
+
+    /// Every task, in the order of submission, those not written yet last.
+    pub fn rows(&self) -> Vec<Row> {
+        let buffer = self.buffer.lock();
+        let mut rows = self.board.lock().rows();
+        let (first, len) = (buffer.first(), buffer.len());
+        rows.extend((first..first + len).map(|seq| Row {
+            id: TaskId { client: self.id.clone(), seq },
+            known: Known::Pending,
+            label: None,
+        }));
+        rows
+    }
+
+    /// All tasks by state, those not written yet included.
+    pub fn summary(&self) -> Summary {
+        let buffer = self.buffer.lock();
+        let mut summary = self.board.lock().summary();
+        summary.pending += buffer.len();
+        summary
+    }
+}

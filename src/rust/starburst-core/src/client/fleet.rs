@@ -1,0 +1,257 @@
+//! The fleet: starts workers while there is work for them, and notices when they do not stay.
+use super::Client;
+use crate::{
+    clock::Monotonic,
+    error::Error,
+    heartbeat::{Heartbeat, WorkerState},
+    ids::WorkerId,
+    launch::{Fate, LaunchSpec},
+    patrol::{Ground, Verdict},
+};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+/// Workers that may die one after the other without having finished anything, before it is reported.
+const DEATHS: u32 = 3;
+/// A worker that was started and has not said anything for so long is given up.
+const START_LIMIT: Duration = Duration::from_secs(300);
+/// How much of a dead worker's log is shown.
+const LOG_TAIL: u64 = 2_000;
+
+/// Workers this client started.
+#[derive(Debug, Default)]
+pub(super) struct Fleet {
+    /// Something wants to get on: a submission, or somebody who waits.
+    engaged: bool,
+    started: BTreeMap<WorkerId, Monotonic>,
+    ranks: u32,
+    /// Deaths since the last time a worker finished something.
+    deaths: u32,
+    finished: u64,
+    /// A new number of workers; the manifest's when absent.
+    wanted: Option<u32>,
+}
+
+impl Fleet {
+    pub(super) fn engage(&mut self) {
+        self.engaged = true;
+    }
+}
+
+impl Client {
+    pub(super) fn workers_wanted(&self) -> u32 {
+        let wanted = self.fleet.lock().wanted;
+        wanted.unwrap_or_else(|| self.manifest.lock().value.workers)
+    }
+
+    /// Lets workers be started for tasks that are there already.
+    pub fn engage(&self) {
+        self.fleet.lock().engage();
+        self.fleet_now.notify_one();
+    }
+
+    /// Changes the number of workers wanted, as far as this client starts them.
+    pub fn scale(&self, workers: u32) {
+        self.fleet.lock().wanted = Some(workers);
+        self.engage();
+    }
+
+    pub(super) async fn fleet_loop(&self) {
+        loop {
+            // What stopped the fleet is said until somebody wants to go on.
+            if self.fleet.lock().engaged {
+                let walked = self.walk().await;
+                let news = walked.is_err() != self.trouble.lock().fleet.is_some();
+                self.trouble.lock().fleet = walked.err().map(Arc::new);
+                if news {
+                    self.bump();
+                }
+            }
+            tokio::select! {
+                biased;
+                () = self.fleet_now.notified() => {}
+                () = self.deps.clock.sleep(self.pace().patrol) => {}
+            }
+        }
+    }
+
+    /// One round: who lives, what to take back, whom to start.
+    async fn walk(&self) -> Result<(), Error> {
+        let open = self.board.lock().open_tasks();
+        let live = self.manifest.lock().value.is_live(self.deps.clock.wall());
+        if open == 0 || !live {
+            return Ok(());
+        }
+        let (alive, dead) = self.muster().await?;
+        self.take_back(&dead).await?;
+        self.judge_deaths(&dead).await?;
+        let wanted = u64::from(self.workers_wanted()).min(open);
+        for _ in alive..wanted {
+            self.start_worker().await?;
+        }
+        Ok(())
+    }
+
+    /// Counts the living, started ones that have not spoken included, and lists the newly dead.
+    async fn muster(&self) -> Result<(u64, Vec<(WorkerId, String, Option<Heartbeat>)>), Error> {
+        let mut patrol = self.patrol.lock().await;
+        let (store, clock) = (&*self.deps.store, &*self.deps.clock);
+        patrol.look(store, &self.keys, clock).await?;
+        let lease = self.pace().lease;
+        let spoken: Vec<Heartbeat> = patrol.workers().cloned().collect();
+        let started = self.fleet.lock().started.clone();
+        let (mut alive, mut dead) = (0, Vec::new());
+        for beat in &spoken {
+            match patrol.judge(&beat.worker, &*self.deps.launcher, lease, clock).await {
+                Verdict::Alive => alive += 1,
+                Verdict::Dead(why) => dead.push((beat.worker.clone(), why, Some(beat.clone()))),
+            }
+        }
+        for (worker, since) in &started {
+            if patrol.worker(worker).is_some() {
+                continue;
+            }
+            let fate = self.deps.launcher.fate(worker, None).await;
+            let late = clock.now().since(*since) >= START_LIMIT;
+            match fate {
+                Fate::Gone(why) => dead.push((worker.clone(), why, None)),
+                Fate::Alive | Fate::Unknown if late => {
+                    dead.push((worker.clone(), "it never said anything".into(), None));
+                }
+                Fate::Alive | Fate::Unknown => alive += 1,
+            }
+        }
+        Ok((alive, dead))
+    }
+
+    async fn take_back(&self, dead: &[(WorkerId, String, Option<Heartbeat>)]) -> Result<(), Error> {
+        if dead.is_empty() {
+            return Ok(());
+        }
+        let ledgers: Vec<_> = {
+            let board = self.board.lock();
+            let held = |n: u64| Some((n, Arc::clone(board.segment(n)?.ledger.as_ref()?)));
+            board.open_segments().into_iter().filter_map(held).collect()
+        };
+        let manifest = Arc::new(self.manifest());
+        let mut patrol = self.patrol.lock().await;
+        for (number, ledger) in ledgers {
+            if !ledger.value.holders().any(|h| dead.iter().any(|(worker, ..)| worker == h)) {
+                continue;
+            }
+            let ground = Ground {
+                store: &*self.deps.store,
+                keys: &self.keys,
+                manifest: &manifest,
+                clock: &*self.deps.clock,
+                ids: &*self.deps.ids,
+                fates: &*self.deps.launcher,
+                me: None,
+            };
+            if patrol.reclaim(&ground, number, &ledger).await?.is_some() {
+                self.look_now.notify_one();
+            }
+        }
+        Ok(())
+    }
+
+    /// A worker that refuses the session, or dies before it did anything, will do so again.
+    async fn judge_deaths(
+        &self,
+        dead: &[(WorkerId, String, Option<Heartbeat>)],
+    ) -> Result<(), Error> {
+        let finished: u64 = {
+            let patrol = self.patrol.lock().await;
+            patrol.workers().map(|beat| beat.finished).sum()
+        };
+        let mut last = None;
+        {
+            let mut fleet = self.fleet.lock();
+            if finished > fleet.finished {
+                fleet.finished = finished;
+                fleet.deaths = 0;
+            }
+            for (worker, why, beat) in dead {
+                if fleet.started.remove(worker).is_none() {
+                    continue;
+                }
+                if let Some(WorkerState::Refused { message }) = beat.as_ref().map(|b| &b.state) {
+                    fleet.engaged = false;
+                    return Err(Error::Refused { message: message.clone() });
+                }
+                if beat.as_ref().is_none_or(died_young) {
+                    fleet.deaths += 1;
+                    last = Some((worker.clone(), why.clone()));
+                }
+            }
+            if fleet.deaths < DEATHS {
+                return Ok(());
+            }
+            // Said once; whoever waits on goes on with a fresh count.
+            fleet.deaths = 0;
+            fleet.engaged = false;
+        }
+        let Some((worker, why)) = last else { return Ok(()) };
+        let log = self.deps.launcher.log(self.session(), &worker, None, LOG_TAIL).await;
+        let log = log.trim();
+        let message =
+            if log.is_empty() { why } else { format!("{why}; its last words:\n{log}") };
+        Err(Error::WorkersLost { message })
+    }
+
+    async fn start_worker(&self) -> Result<(), Error> {
+        let worker = WorkerId::fresh(&*self.deps.ids);
+        let rank = {
+            let mut fleet = self.fleet.lock();
+            fleet.ranks += 1;
+            fleet.started.insert(worker.clone(), self.deps.clock.now());
+            fleet.ranks - 1
+        };
+        let detached = self.manifest.lock().value.lifetime == crate::manifest::Lifetime::Detached;
+        let spec =
+            LaunchSpec { session: self.session().clone(), worker: worker.clone(), rank, detached };
+        let launched = self.deps.launcher.launch(&spec).await;
+        if launched.is_err() {
+            self.fleet.lock().started.remove(&worker);
+        }
+        Ok(launched?)
+    }
+
+    /// The last heartbeats of all workers of the session, and whether each can still be alive.
+    ///
+    /// # Errors
+    /// A failure of the store.
+    pub async fn workers(&self) -> Result<Vec<(Heartbeat, Verdict)>, Error> {
+        let mut patrol = self.patrol.lock().await;
+        let clock = &*self.deps.clock;
+        patrol.look(&*self.deps.store, &self.keys, clock).await?;
+        let beats: Vec<Heartbeat> = patrol.workers().cloned().collect();
+        let (mut rows, lease) = (Vec::new(), self.pace().lease);
+        for beat in beats {
+            let verdict = patrol.judge(&beat.worker, &*self.deps.launcher, lease, clock).await;
+            rows.push((beat, verdict));
+        }
+        Ok(rows)
+    }
+
+    /// Stops every worker of this session that the launcher can reach.
+    pub async fn stop_workers(&self) {
+        let mut known: BTreeMap<WorkerId, Option<crate::heartbeat::ProcessId>> =
+            self.fleet.lock().started.keys().map(|worker| (worker.clone(), None)).collect();
+        if let Ok(rows) = self.workers().await {
+            for (beat, verdict) in rows {
+                match verdict {
+                    Verdict::Alive => known.insert(beat.worker, Some(beat.process)),
+                    Verdict::Dead(_) => known.remove(&beat.worker),
+                };
+            }
+        }
+        let stops = known.iter().map(|(w, process)| self.deps.launcher.stop(w, process.as_ref()));
+        futures_util::future::join_all(stops).await;
+    }
+}
+
+/// Whether a worker that is gone went without having finished anything, and not because it was told to.
+fn died_young(beat: &Heartbeat) -> bool {
+    let ordered = matches!(beat.state, WorkerState::Left { fault: false, .. });
+    beat.finished == 0 && !ordered
+}

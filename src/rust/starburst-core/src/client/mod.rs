@@ -1,0 +1,303 @@
+//! The client: submits tasks to a session, watches them end, fetches results, keeps the workers going.
+//!
+//! 1. [`Client::submit`] puts a task into a buffer; the flush loop appends it to the log ([`submit`]).
+//! 2. The watch loop reads the ledgers that changed into the board ([`watch`], [`board`]).
+//! 3. The fleet loop starts workers while there is work, and takes back what dead ones held ([`fleet`]).
+//! 4. [`Client::fetch`] reads a result ([`fetch`]); [`manage`] changes and deletes sessions.
+mod board;
+mod fetch;
+mod fleet;
+mod manage;
+mod submit;
+mod watch;
+
+pub use board::{Known, Row, Summary};
+pub use fetch::{Fetched, FetchedEnding};
+pub use manage::{SessionRow, list_sessions, state_word};
+pub use submit::NewTask;
+
+use crate::{
+    blob::{BlobReader, KnownBlobs},
+    clock::{Clock, UnixMillis},
+    envelope::{self, Kind},
+    error::Error,
+    ids::{ClientId, Ids, Nonce, SessionId, TaskId},
+    key::SessionKeys,
+    launch::Launcher,
+    manifest::{ClientR, Lifetime, Manifest, PROTOCOL_VERSION, SessionState},
+    pace::Pace,
+    patrol::Patrol,
+    store::{Store, StoreError},
+    update::Versioned,
+    worker::{self, pulse},
+};
+use board::Board;
+use bytes::Bytes;
+use fleet::Fleet;
+use parking_lot::Mutex;
+use std::{sync::Arc, time::Duration};
+use submit::Buffer;
+use tokio::sync::{Notify, watch as channel};
+
+/// Sealed chunks a client keeps.
+const CACHE_BYTES: usize = 256 << 20;
+
+/// What a client works with.
+#[derive(Debug, Clone)]
+pub struct Deps {
+    /// Where sessions are.
+    pub store: Arc<dyn Store>,
+    /// What starts workers.
+    pub launcher: Arc<dyn Launcher>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub ids: Arc<dyn Ids>,
+}
+
+/// What a new session is to be.
+#[derive(Debug, Clone)]
+pub struct SessionConfig {
+    /// Who keeps it alive.
+    pub lifetime: Lifetime,
+    /// Workers wanted at most.
+    pub workers: u32,
+    /// Virtual CPUs of each worker.
+    pub cpu: f64,
+    /// Memory of each worker in MiB.
+    pub memory_mib: u64,
+    /// `LOCAL`, `FARGATE` or `EC2`.
+    pub launch_type: String,
+    /// The longest one task may run.
+    pub task_timeout: Option<Duration>,
+    /// Idle workers of a detached session leave after this.
+    pub idle_timeout: Duration,
+    /// Workers stop this long after the session was made.
+    pub absolute_timeout: Duration,
+    /// Attempts a task gets.
+    pub max_attempts: u32,
+    /// How often things are looked at.
+    pub pace: Pace,
+    /// What makes the payloads.
+    pub client: ClientR,
+}
+
+/// One attached client of one session.
+#[derive(Debug)]
+pub struct Client {
+    deps: Deps,
+    keys: SessionKeys,
+    id: ClientId,
+    manifest: Mutex<Versioned<Manifest>>,
+    known: Arc<KnownBlobs>,
+    reader: BlobReader,
+    buffer: Mutex<Buffer>,
+    board: Mutex<Board>,
+    fleet: Mutex<Fleet>,
+    patrol: tokio::sync::Mutex<Patrol>,
+    /// Looks are made one at a time: the loop's and those asked for.
+    looking: tokio::sync::Mutex<watch::Look>,
+    /// Near-live conditions nobody has taken yet.
+    signals: Mutex<Vec<(TaskId, Bytes)>>,
+    /// Segments are written one after the other.
+    writing: tokio::sync::Mutex<()>,
+    /// Counts changes of the board.
+    changes: channel::Sender<u64>,
+    /// Wakes the flush loop.
+    flush_now: Notify,
+    /// Wakes the watch and fleet loops.
+    look_now: Notify,
+    fleet_now: Notify,
+    stopped: channel::Sender<bool>,
+    trouble: Mutex<Trouble>,
+}
+
+/// What keeps the session from getting on.
+#[derive(Debug, Default)]
+struct Trouble {
+    /// Since the last success of each loop.
+    flush: Option<Arc<Error>>,
+    watch: Option<Arc<Error>>,
+    fleet: Option<Arc<Error>>,
+}
+
+impl Client {
+    /// Makes a session and attaches to it.
+    ///
+    /// # Errors
+    /// A failure of the store.
+    pub async fn create(deps: Deps, config: SessionConfig) -> Result<Arc<Self>, Error> {
+        let id = ClientId::fresh(&*deps.ids);
+        let now = deps.clock.wall();
+        let manifest = Manifest {
+            write: Nonce::fresh(&*deps.ids),
+            protocol: PROTOCOL_VERSION,
+            session: SessionId::fresh(&*deps.ids),
+            creator: id.clone(),
+            created_at: now,
+            lifetime: config.lifetime,
+            state: SessionState::Open,
+            workers: config.workers,
+            cpu: config.cpu,
+            memory_mib: config.memory_mib,
+            launch_type: config.launch_type,
+            task_timeout: config.task_timeout,
+            idle_timeout: config.idle_timeout,
+            deadline: now.plus(config.absolute_timeout),
+            max_attempts: config.max_attempts,
+            pace: config.pace,
+            client: config.client,
+        };
+        let key = SessionKeys::new(manifest.session.clone()).manifest();
+        let body = envelope::encode(Kind::Manifest, &manifest)?;
+        let etag = match deps.store.create(&key, body).await {
+            Ok(etag) => Some(etag),
+            // The id is fresh: an object that is there is ours.
+            Err(StoreError::Unanswered { .. } | StoreError::AlreadyExists { .. }) => {
+                deps.store.head(&key).await?
+            }
+            Err(other) => return Err(other.into()),
+        };
+        Ok(Self::start(deps, id, Versioned { value: manifest, etag }))
+    }
+
+    /// Attaches to a session that exists.
+    ///
+    /// # Errors
+    /// No such session, another version, or a failure of the store.
+    pub async fn attach(deps: Deps, session: SessionId) -> Result<Arc<Self>, Error> {
+        let keys = SessionKeys::new(session);
+        worker::admit(&*deps.store, &keys, None).await?;
+        let manifest = pulse::read_manifest(&*deps.store, &keys).await?;
+        let id = ClientId::fresh(&*deps.ids);
+        let client = Self::start(deps, id, manifest);
+        client.refresh().await?;
+        Ok(client)
+    }
+
+    fn start(deps: Deps, id: ClientId, manifest: Versioned<Manifest>) -> Arc<Self> {
+        let keys = SessionKeys::new(manifest.value.session.clone());
+        let client = Arc::new(Self {
+            reader: BlobReader::new(Arc::clone(&deps.store), keys.clone(), CACHE_BYTES),
+            deps,
+            keys,
+            id,
+            manifest: Mutex::new(manifest),
+            known: Arc::default(),
+            buffer: Mutex::default(),
+            board: Mutex::default(),
+            fleet: Mutex::default(),
+            patrol: tokio::sync::Mutex::default(),
+            looking: tokio::sync::Mutex::default(),
+            signals: Mutex::default(),
+            writing: tokio::sync::Mutex::default(),
+            changes: channel::channel(0).0,
+            flush_now: Notify::new(),
+            look_now: Notify::new(),
+            fleet_now: Notify::new(),
+            stopped: channel::channel(false).0,
+            trouble: Mutex::default(),
+        });
+        tokio::spawn(Arc::clone(&client).run_until_stopped(Loop::Flush));
+        tokio::spawn(Arc::clone(&client).run_until_stopped(Loop::Watch));
+        tokio::spawn(Arc::clone(&client).run_until_stopped(Loop::Fleet));
+        if client.manifest().lifetime == Lifetime::Owned {
+            tokio::spawn(Arc::clone(&client).run_until_stopped(Loop::Owner));
+        }
+        client
+    }
+
+    async fn run_until_stopped(self: Arc<Self>, which: Loop) {
+        let mut stopped = self.stopped.subscribe();
+        let running = async {
+            match which {
+                Loop::Flush => self.flush_loop().await,
+                Loop::Watch => self.watch_loop().await,
+                Loop::Fleet => self.fleet_loop().await,
+                Loop::Owner => self.owner_loop().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            _ = stopped.wait_for(|stopped| *stopped) => {}
+            () = running => {}
+        }
+    }
+
+    /// Ends this client's loops. The session and its workers go on.
+    pub fn stop(&self) {
+        let _ = self.stopped.send(true);
+        self.bump();
+    }
+
+    /// The session's configuration as it was read last.
+    pub fn manifest(&self) -> Manifest {
+        self.manifest.lock().value.clone()
+    }
+
+    /// The session's id.
+    pub fn session(&self) -> &SessionId {
+        self.keys.session()
+    }
+
+    /// Chunks the session is known to hold, for packing payloads.
+    pub fn known_blobs(&self) -> Arc<KnownBlobs> {
+        Arc::clone(&self.known)
+    }
+
+    /// Waits until something changed on the board after `seen`, or for `most`. Returns the new count.
+    pub async fn wait_change(&self, seen: u64, most: Duration) -> u64 {
+        self.flush_now.notify_one();
+        let mut changes = self.changes.subscribe();
+        tokio::select! {
+            biased;
+            _ = changes.wait_for(|count| *count != seen) => {}
+            () = self.deps.clock.sleep(most) => {}
+        }
+        *self.changes.borrow()
+    }
+
+    /// How often the board changed.
+    pub fn changes(&self) -> u64 {
+        *self.changes.borrow()
+    }
+
+    fn bump(&self) {
+        self.changes.send_modify(|count| *count += 1);
+    }
+
+    fn pace(&self) -> Pace {
+        self.manifest.lock().value.pace
+    }
+
+    /// What keeps the session from getting on, if anything does.
+    pub fn trouble(&self) -> Option<Arc<Error>> {
+        let trouble = self.trouble.lock();
+        trouble.fleet.clone().or_else(|| trouble.watch.clone()).or_else(|| trouble.flush.clone())
+    }
+
+    /// When the session's workers stop.
+    pub fn deadline(&self) -> UnixMillis {
+        self.manifest.lock().value.deadline
+    }
+
+    async fn owner_loop(&self) {
+        let (mut beat, mut etag) = (0, None);
+        loop {
+            beat += 1;
+            let owner = crate::heartbeat::OwnerBeat { beat };
+            if let Ok(body) = envelope::encode(Kind::Heartbeat, &owner) {
+                let key = self.keys.owner();
+                etag = pulse::overwrite(&*self.deps.store, &key, body, etag.take()).await.ok();
+            }
+            self.deps.clock.sleep(self.pace().heartbeat).await;
+        }
+    }
+}
+
+enum Loop {
+    Flush,
+    Watch,
+    Fleet,
+    Owner,
+}

@@ -1,0 +1,241 @@
+//! Submitting: a buffer that takes tasks at once, and a loop that appends them to the log of segments.
+use super::Client;
+use crate::{
+    blob::{self, BlobHash, Packed, Payload},
+    error::Error,
+    ids::{Nonce, TaskId},
+    segment::{Segment, SegmentFrames, SegmentIndex, TaskHeader},
+    store::StoreError,
+};
+use bytes::Bytes;
+use std::{collections::VecDeque, sync::Arc};
+
+/// The most tasks in one segment.
+const SEGMENT_TASKS: usize = 256;
+/// The most payload bytes in one segment, before compression.
+const SEGMENT_BYTES: usize = 4 << 20;
+/// With this many tasks waiting for each worker there is no hurry to write more.
+const BACKLOG: u64 = 4;
+/// How much longer tasks are gathered then.
+const PATIENT: u32 = 16;
+
+/// A task to submit.
+#[derive(Debug)]
+pub struct NewTask {
+    /// What it is.
+    pub header: TaskHeader,
+    /// What it needs.
+    pub packed: Packed,
+    /// What it shares with others: the same `Arc` for all of them.
+    pub common: Option<Arc<Packed>>,
+}
+
+/// Tasks that are not in the log yet.
+#[derive(Debug, Default)]
+pub(super) struct Buffer {
+    waiting: VecDeque<NewTask>,
+    /// The number of the first waiting task.
+    first: u64,
+    /// The number the next task will get.
+    next: u64,
+    /// Chunks that must be stored before the tasks behind them.
+    blobs: Vec<(BlobHash, Bytes)>,
+    /// The last common payload whose chunks were taken.
+    common: Option<Arc<Packed>>,
+    closed: bool,
+}
+
+impl Buffer {
+    pub(super) fn len(&self) -> u64 {
+        self.next - self.first
+    }
+    /// Whether this task of ours is not in the log yet.
+    pub(super) fn holds(&self, seq: u64) -> bool {
+        (self.first..self.next).contains(&seq)
+    }
+    /// The first task that is not in the log yet.
+    pub(super) fn first(&self) -> u64 {
+        self.first
+    }
+    pub(super) fn close(&mut self) {
+        self.closed = true;
+    }
+
+    /// The first tasks that belong into one segment; `spread` asks for so many segments of what waits.
+    fn cut(&self, spread: usize) -> usize {
+        let most = self.waiting.len().div_ceil(spread.max(1)).min(SEGMENT_TASKS);
+        let (mut count, mut bytes) = (0, 0);
+        let Some(first) = self.waiting.front() else { return 0 };
+        for task in self.waiting.iter().take(most) {
+            bytes += task.packed.payload.inline_len();
+            let other = match (&task.common, &first.common) {
+                (Some(a), Some(b)) => !Arc::ptr_eq(a, b),
+                (None, None) => false,
+                (Some(_), None) | (None, Some(_)) => true,
+            };
+            if other || (count > 0 && bytes > SEGMENT_BYTES) {
+                break;
+            }
+            count += 1;
+        }
+        count
+    }
+}
+
+impl Client {
+    /// Takes a task. It is durable once [`flush`](Client::flush) returned, or shortly after by itself.
+    ///
+    /// # Errors
+    /// [`Error::Closed`] when the session takes no more work.
+    pub fn submit(&self, mut task: NewTask) -> Result<TaskId, Error> {
+        let mut buffer = self.buffer.lock();
+        if buffer.closed || !self.manifest.lock().value.is_live(self.deps.clock.wall()) {
+            return Err(Error::Closed { session: self.session().clone() });
+        }
+        let chunks = std::mem::take(&mut task.packed.blobs);
+        let same = |a: &Option<Arc<Packed>>, b: &Option<Arc<Packed>>| match (a, b) {
+            (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+            _ => false,
+        };
+        if let Some(common) = &task.common
+            && !same(&buffer.common, &task.common)
+        {
+            buffer.blobs.extend(common.blobs.iter().cloned());
+            common.blobs.iter().for_each(|(hash, _)| self.known.add(*hash));
+            buffer.common = task.common.clone();
+        }
+        // Known from now on: whatever names them is written after them, by the same loop.
+        chunks.iter().for_each(|(hash, _)| self.known.add(*hash));
+        buffer.blobs.extend(chunks);
+        let seq = buffer.next;
+        buffer.next += 1;
+        buffer.waiting.push_back(task);
+        let full = buffer.waiting.len() >= SEGMENT_TASKS;
+        drop(buffer);
+        self.fleet.lock().engage();
+        if full || seq == 0 {
+            self.flush_now.notify_one();
+        }
+        Ok(TaskId { client: self.id.clone(), seq })
+    }
+
+    /// Waits until every task taken so far is in the store.
+    ///
+    /// # Errors
+    /// What keeps them from getting there. They stay in the buffer, and are tried again.
+    pub async fn flush(&self) -> Result<(), Error> {
+        let target = self.buffer.lock().next;
+        let mut changes = self.changes.subscribe();
+        let mut tries = 0;
+        while self.buffer.lock().first < target {
+            self.flush_now.notify_one();
+            let _ = changes.changed().await;
+            if self.trouble.lock().flush.is_some() {
+                tries += 1;
+                if tries >= 3 {
+                    return self.write_waiting().await;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn flush_loop(&self) {
+        loop {
+            if self.buffer.lock().waiting.is_empty() {
+                self.flush_now.notified().await;
+            }
+            let pace = self.pace();
+            let busy = self.board.lock().open_tasks() > BACKLOG * u64::from(self.workers_wanted());
+            let gather = if busy { pace.flush * PATIENT } else { pace.flush };
+            let full = self.buffer.lock().waiting.len() >= SEGMENT_TASKS;
+            if !full {
+                tokio::select! {
+                    biased;
+                    () = self.flush_now.notified() => {}
+                    () = self.deps.clock.sleep(gather) => {}
+                }
+            }
+            let written = self.write_waiting().await;
+            let failed = written.is_err();
+            self.trouble.lock().flush = written.err().map(Arc::new);
+            self.bump();
+            if failed {
+                self.deps.clock.sleep(pace.poll_max * 4).await;
+            }
+        }
+    }
+
+    /// Appends all waiting tasks to the log.
+    async fn write_waiting(&self) -> Result<(), Error> {
+        // One writer at a time keeps this client's tasks in order.
+        let _writing = self.writing.lock().await;
+        loop {
+            let blobs = self.buffer.lock().blobs.clone();
+            let stored = blobs.len();
+            blob::store_blobs(&*self.deps.store, &self.keys, blobs, &self.known).await?;
+            let (segment, count) = {
+                let mut buffer = self.buffer.lock();
+                buffer.blobs.drain(..stored);
+                let spread = self.board.lock().spread(self.workers_wanted());
+                let count = buffer.cut(spread);
+                if count == 0 {
+                    return Ok(());
+                }
+                (self.segment(&buffer, count), count)
+            };
+            let number = self.append(&segment).await?;
+            let mut buffer = self.buffer.lock();
+            buffer.waiting.drain(..count);
+            buffer.first += count as u64;
+            let mut board = self.board.lock();
+            board.add_segment(number, &segment.index);
+            drop((board, buffer));
+            self.bump();
+            self.look_now.notify_one();
+            self.fleet_now.notify_one();
+        }
+    }
+
+    fn segment(&self, buffer: &Buffer, count: usize) -> Segment {
+        let tasks = || buffer.waiting.iter().take(count);
+        let common = buffer.waiting.front().and_then(|task| task.common.as_ref());
+        let payloads: Vec<Payload> = tasks().map(|task| task.packed.payload.clone()).collect();
+        Segment {
+            index: SegmentIndex {
+                write: Nonce::fresh(&*self.deps.ids),
+                client: self.id.clone(),
+                first: buffer.first,
+                submitted_at: self.deps.clock.wall(),
+                tasks: tasks().map(|task| task.header.clone()).collect(),
+            },
+            frames: SegmentFrames { common: common.map(|c| c.payload.clone()), payloads },
+        }
+    }
+
+    /// Puts a segment under the first number that is free.
+    async fn append(&self, segment: &Segment) -> Result<u64, Error> {
+        let body = segment.encode()?;
+        let mut number = self.board.lock().next_number();
+        loop {
+            let key = self.keys.segment(number);
+            match self.deps.store.create(&key, body.clone()).await {
+                Ok(_) => return Ok(number),
+                Err(StoreError::AlreadyExists { .. } | StoreError::Unanswered { .. }) => {}
+                Err(other) => return Err(other.into()),
+            }
+            match self.deps.store.get(&key).await {
+                // An earlier try of ours got through and only its answer was lost.
+                Ok(object)
+                    if Segment::decode_index(&key, &object.body)
+                        .is_ok_and(|i| i.client == self.id && i.first == segment.index.first) =>
+                {
+                    return Ok(number);
+                }
+                Ok(_) => number += 1,
+                Err(StoreError::NotFound { .. }) => {}
+                Err(other) => return Err(other.into()),
+            }
+        }
+    }
+}

@@ -1,0 +1,332 @@
+//! The ledger: the state of one segment's tasks, and the only truth about them.
+//!
+//! Every transition is a function of the ledger alone. It is read, changed here and written back by
+//! compare-and-swap, so each change is made by one writer, on the state it saw. A result that the ledger
+//! does not name does not exist; a worker that lost its claim cannot name one.
+use crate::{
+    clock::UnixMillis,
+    ids::{Nonce, WorkerId},
+    launch::LogSpan,
+    results::ResultRef,
+};
+use serde::{Deserialize, Serialize};
+
+/// Why a task ended without its code returning or failing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Broken {
+    /// Its workers, or their R, died on every attempt.
+    WorkerLost,
+    /// It ran longer than its limit.
+    Timeout,
+    /// Its payload could not be read.
+    Unreadable,
+}
+
+/// How a task ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Ending {
+    /// The task's code returned.
+    Value(ResultRef),
+    /// The task's code failed; the result is its condition.
+    Error(ResultRef),
+    /// Something around it failed.
+    Broken {
+        /// What.
+        broken: Broken,
+        /// In words.
+        message: String,
+    },
+}
+
+/// The record of an ended task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ended {
+    /// How.
+    pub ending: Ending,
+    /// By which worker; none when no worker was left to say so.
+    pub worker: Option<WorkerId>,
+    /// In which attempt.
+    pub attempt: u32,
+    /// When, on that worker's clock.
+    pub at: UnixMillis,
+    /// How long the last attempt ran, in milliseconds.
+    pub ran_ms: u64,
+    /// How many batches of near-live conditions the worker has written so far.
+    pub signals: u64,
+    /// What it printed, in the worker's log.
+    pub log: Option<LogSpan>,
+}
+
+/// Where a task stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TaskState {
+    /// Waits for a worker.
+    Pending(History),
+    /// A worker holds it; only that worker, in this attempt, may end it.
+    Claimed {
+        /// The holder.
+        worker: WorkerId,
+        /// What came before, this attempt included.
+        history: History,
+    },
+    /// Over.
+    Ended(Box<Ended>),
+    /// Withdrawn before it ended.
+    Cancelled(History),
+}
+
+/// What a task has been through.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct History {
+    /// Claims so far. Never goes down, so that an old claim is never mistaken for a new one.
+    pub attempt: u32,
+    /// Attempts that its worker did not survive, since it was submitted or retried.
+    pub strikes: u32,
+    /// Why the last of them was lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_loss: Option<String>,
+}
+
+/// A claim on one task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Claim {
+    /// The task's place in the segment.
+    pub place: usize,
+    /// The attempt this claim is.
+    pub attempt: u32,
+}
+
+/// Tasks by state.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Waiting, with nobody at them.
+    pub pending: u64,
+    /// Held by a worker.
+    pub claimed: u64,
+    /// Ended with a value.
+    pub completed: u64,
+    /// Ended without one.
+    pub failed: u64,
+    /// Withdrawn.
+    pub cancelled: u64,
+}
+
+/// The state of one segment's tasks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ledger {
+    /// Recognises the last writer's own write.
+    pub write: Nonce,
+    /// One state a task, in the segment's order.
+    pub tasks: Vec<TaskState>,
+}
+
+impl Ledger {
+    /// A ledger for a segment of `len` tasks that nobody has touched.
+    pub fn new(len: usize) -> Self {
+        Self { write: Nonce(0), tasks: vec![TaskState::Pending(History::default()); len] }
+    }
+
+    /// Gives `worker` up to `most` waiting tasks, and any it holds without having them in `hand`:
+    /// those are from a claim whose answer it never got.
+    pub fn claim(&mut self, worker: &WorkerId, most: usize, hand: &[usize]) -> Vec<Claim> {
+        let mut claims = Vec::new();
+        for (place, task) in self.tasks.iter_mut().enumerate() {
+            match task {
+                TaskState::Claimed { worker: holder, history } if holder == worker => {
+                    if !hand.contains(&place) {
+                        claims.push(Claim { place, attempt: history.attempt });
+                    }
+                }
+                TaskState::Pending(history) if claims.len() < most => {
+                    let mut history = std::mem::take(history);
+                    history.attempt += 1;
+                    claims.push(Claim { place, attempt: history.attempt });
+                    *task = TaskState::Claimed { worker: worker.clone(), history };
+                }
+                TaskState::Pending(_)
+                | TaskState::Claimed { .. }
+                | TaskState::Ended(_)
+                | TaskState::Cancelled(_) => {}
+            }
+        }
+        claims
+    }
+
+    /// Ends a task that `worker` holds in this attempt. `false` when the claim was lost: the ending is void.
+    pub fn end(&mut self, worker: &WorkerId, claim: Claim, ended: Ended) -> bool {
+        match self.tasks.get_mut(claim.place) {
+            Some(task) if holds(task, worker, claim.attempt) => {
+                *task = TaskState::Ended(Box::new(ended));
+                true
+            }
+            // Our own write, whose answer was lost.
+            Some(TaskState::Ended(e)) => {
+                e.worker.as_ref() == Some(worker) && e.attempt == claim.attempt
+            }
+            _ => false,
+        }
+    }
+
+    /// Gives back a task that `worker` holds and has not started. Costs the task nothing.
+    pub fn release(&mut self, worker: &WorkerId, claim: Claim) {
+        if let Some(task) = self.tasks.get_mut(claim.place)
+            && let TaskState::Claimed { worker: holder, history } = task
+            && holder == worker
+            && history.attempt == claim.attempt
+        {
+            *task = TaskState::Pending(std::mem::take(history));
+        }
+    }
+
+    /// Counts a lost attempt against a task that `worker` holds; the last one ends the task.
+    pub fn strike(
+        &mut self,
+        worker: &WorkerId,
+        place: usize,
+        reason: &str,
+        max_attempts: u32,
+        at: UnixMillis,
+    ) -> bool {
+        let Some(task) = self.tasks.get_mut(place) else { return false };
+        let TaskState::Claimed { worker: holder, history } = task else { return false };
+        if holder != worker {
+            return false;
+        }
+        let mut history = std::mem::take(history);
+        history.strikes += 1;
+        *task = if history.strikes < max_attempts {
+            history.last_loss = Some(reason.to_owned());
+            TaskState::Pending(history)
+        } else {
+            let message = format!("lost {} of {max_attempts} attempts: {reason}", history.strikes);
+            TaskState::Ended(Box::new(Ended {
+                ending: Ending::Broken { broken: Broken::WorkerLost, message },
+                worker: Some(worker.clone()),
+                attempt: history.attempt,
+                at,
+                ran_ms: 0,
+                signals: 0,
+                log: None,
+            }))
+        };
+        true
+    }
+
+    /// Takes back everything a dead worker holds. Returns how many tasks that was.
+    pub fn reclaim(
+        &mut self,
+        dead: &WorkerId,
+        reason: &str,
+        max_attempts: u32,
+        at: UnixMillis,
+    ) -> usize {
+        (0..self.tasks.len())
+            .filter(|&place| self.strike(dead, place, reason, max_attempts, at))
+            .count()
+    }
+
+    /// Withdraws a task that has not ended.
+    pub fn cancel(&mut self, place: usize) -> bool {
+        let Some(task) = self.tasks.get_mut(place) else { return false };
+        match task {
+            TaskState::Pending(history) | TaskState::Claimed { history, .. } => {
+                *task = TaskState::Cancelled(std::mem::take(history));
+                true
+            }
+            TaskState::Ended(_) | TaskState::Cancelled(_) => false,
+        }
+    }
+
+    /// Makes a task wait again that failed or was cancelled. Its earlier ending is gone.
+    pub fn retry(&mut self, place: usize) -> bool {
+        let Some(task) = self.tasks.get_mut(place) else { return false };
+        let attempt = match task {
+            TaskState::Ended(e) if !matches!(e.ending, Ending::Value(_)) => e.attempt,
+            TaskState::Cancelled(history) => history.attempt,
+            TaskState::Ended(_) | TaskState::Pending(_) | TaskState::Claimed { .. } => return false,
+        };
+        *task = TaskState::Pending(History { attempt, ..History::default() });
+        true
+    }
+
+    /// Whether `worker` still holds this claim.
+    pub fn holds(&self, worker: &WorkerId, claim: Claim) -> bool {
+        self.tasks.get(claim.place).is_some_and(|task| holds(task, worker, claim.attempt))
+    }
+
+    /// Workers that hold tasks.
+    pub fn holders(&self) -> impl Iterator<Item = &WorkerId> {
+        self.tasks.iter().filter_map(|task| match task {
+            TaskState::Claimed { worker, .. } => Some(worker),
+            TaskState::Pending(_) | TaskState::Ended(_) | TaskState::Cancelled(_) => None,
+        })
+    }
+
+    /// Tasks by state.
+    pub fn counts(&self) -> Counts {
+        let mut counts = Counts::default();
+        for task in &self.tasks {
+            match task {
+                TaskState::Pending(_) => counts.pending += 1,
+                TaskState::Claimed { .. } => counts.claimed += 1,
+                TaskState::Ended(e) if matches!(e.ending, Ending::Value(_)) => {
+                    counts.completed += 1;
+                }
+                TaskState::Ended(_) => counts.failed += 1,
+                TaskState::Cancelled(_) => counts.cancelled += 1,
+            }
+        }
+        counts
+    }
+
+    /// Whether no task can change any more, but by a retry.
+    pub fn is_final(&self) -> bool {
+        self.tasks.iter().all(|t| matches!(t, TaskState::Ended(_) | TaskState::Cancelled(_)))
+    }
+
+    /// Bytes of results that travel in this ledger.
+    pub fn result_bytes(&self) -> usize {
+        let inline = |task: &TaskState| match task {
+            TaskState::Ended(e) => match &e.ending {
+                Ending::Value(ResultRef::Here(b)) | Ending::Error(ResultRef::Here(b)) => b.len(),
+                Ending::Value(_) | Ending::Error(_) | Ending::Broken { .. } => 0,
+            },
+            TaskState::Pending(_) | TaskState::Claimed { .. } | TaskState::Cancelled(_) => 0,
+        };
+        self.tasks.iter().map(inline).sum()
+    }
+}
+
+impl Counts {
+    /// All tasks.
+    pub fn total(&self) -> u64 {
+        self.pending + self.claimed + self.completed + self.failed + self.cancelled
+    }
+    /// Tasks that have not ended.
+    pub fn open(&self) -> u64 {
+        self.pending + self.claimed
+    }
+}
+
+impl std::ops::AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        self.pending += other.pending;
+        self.claimed += other.claimed;
+        self.completed += other.completed;
+        self.failed += other.failed;
+        self.cancelled += other.cancelled;
+    }
+}
+
+fn holds(task: &TaskState, worker: &WorkerId, attempt: u32) -> bool {
+    match task {
+        TaskState::Claimed { worker: holder, history } => {
+            holder == worker && history.attempt == attempt
+        }
+        TaskState::Pending(_) | TaskState::Ended(_) | TaskState::Cancelled(_) => false,
+    }
+}
+
+#[cfg(test)]
+#[path = "ledger_tests.rs"]
+mod tests;

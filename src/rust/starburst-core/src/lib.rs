@@ -1,0 +1,26 @@
+//! Everything starburst decides, and nothing it touches: no network, file system, clock or R.
+//!
+//! A session is a queue of tasks in a [`store::Store`], drained by workers that a
+//! [`launch::Launcher`] starts. `ARCHITECTURE.md` follows one task through the modules.
+
+pub mod blob;
+pub mod client;
+pub mod clock;
+pub mod envelope;
+pub mod error;
+pub mod heartbeat;
+pub mod ids;
+pub mod key;
+pub mod launch;
+pub mod lease;
+pub mod ledger;
+pub mod manifest;
+pub mod pace;
+pub mod patrol;
+pub mod results;
+pub mod segment;
+pub mod signal;
+pub mod store;
+pub mod tail;
+pub mod update;
+pub mod worker;

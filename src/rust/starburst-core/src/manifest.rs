@@ -1,0 +1,146 @@
+//! A session's configuration and state: one object, changed by compare-and-swap.
+use crate::{
+    clock::UnixMillis,
+    ids::{ClientId, Nonce, SessionId},
+    pace::Pace,
+};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// The protocol this code speaks. A worker refuses a session made for another.
+pub const PROTOCOL_VERSION: u32 = 1;
+
+/// Who keeps a session alive.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Lifetime {
+    /// The R process that made it; workers leave when its heartbeat stops.
+    Owned,
+    /// Nobody: it lives by its own timeouts.
+    Detached,
+}
+
+/// Whether a session takes work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SessionState {
+    /// Tasks are accepted and worked on.
+    Open,
+    /// Nothing more is accepted or started; workers leave.
+    Closed,
+}
+
+/// What made the payloads, so that a worker knows whether it can read them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClientR {
+    /// R's major and minor version.
+    pub r: (u32, u32),
+    /// The version of the `future` package.
+    pub future: String,
+}
+
+/// The stored configuration.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Recognises the writer's own write.
+    pub write: Nonce,
+    /// See [`PROTOCOL_VERSION`].
+    pub protocol: u32,
+    /// The session's id.
+    pub session: SessionId,
+    /// Who made it.
+    pub creator: ClientId,
+    /// When, on the creator's clock.
+    pub created_at: UnixMillis,
+    /// Who keeps it alive.
+    pub lifetime: Lifetime,
+    /// Whether it takes work.
+    pub state: SessionState,
+    /// Workers wanted at most.
+    pub workers: u32,
+    /// Virtual CPUs of each worker.
+    pub cpu: f64,
+    /// Memory of each worker in MiB.
+    pub memory_mib: u64,
+    /// Where workers run: `LOCAL`, `FARGATE` or `EC2`.
+    pub launch_type: String,
+    /// The longest one task may run; no limit when absent.
+    pub task_timeout: Option<Duration>,
+    /// A worker of a detached session leaves when it found nothing to do for so long.
+    pub idle_timeout: Duration,
+    /// Workers of the session stop at this time.
+    pub deadline: UnixMillis,
+    /// Attempts a task gets before it fails because its workers died.
+    pub max_attempts: u32,
+    /// How often things are looked at.
+    pub pace: Pace,
+    /// What made the payloads.
+    pub client: ClientR,
+}
+
+impl Manifest {
+    /// The manifest with its deadline at least `seconds` away from `now`; never nearer than it was.
+    pub fn extended(mut self, now: UnixMillis, by: Duration) -> Self {
+        self.deadline = self.deadline.max(now.plus(by));
+        self
+    }
+    /// The manifest of a session that takes no more work.
+    pub fn closed(mut self) -> Self {
+        self.state = SessionState::Closed;
+        self
+    }
+    /// Whether workers should work for it now.
+    pub fn is_live(&self, now: UnixMillis) -> bool {
+        self.state == SessionState::Open && now < self.deadline
+    }
+}
+
+/// Why a worker with this R cannot serve payloads made by that one; `None` when it can.
+///
+/// R reads what an older R wrote, not the other way round, and the expressions of `future` from 1.40 on
+/// need functions that older ones lack.
+pub fn refusal(client: &ClientR, worker: &ClientR) -> Option<String> {
+    if worker.r < client.r {
+        let ((cm, cn), (wm, wn)) = (client.r, worker.r);
+        return Some(format!(
+            "the session was made by R {cm}.{cn} and the worker has R {wm}.{wn}, which cannot read it; \
+             use an image or library with R {cm}.{cn} or newer"
+        ));
+    }
+    if modern_future(&client.future) && !modern_future(&worker.future) {
+        return Some(format!(
+            "the session was made with future {} and the worker has future {}; \
+             install future 1.40 or newer for the worker",
+            client.future, worker.future
+        ));
+    }
+    None
+}
+
+fn modern_future(version: &str) -> bool {
+    let mut parts = version.split(['.', '-']).map(|p| p.parse::<u32>().unwrap_or(0));
+    (parts.next().unwrap_or(0), parts.next().unwrap_or(0)) >= (1, 40)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn r(major: u32, minor: u32, future: &str) -> ClientR {
+        ClientR { r: (major, minor), future: future.into() }
+    }
+
+    #[test]
+    fn a_worker_reads_what_its_own_or_an_older_r_wrote() {
+        assert_eq!(refusal(&r(4, 2, "1.31.0"), &r(4, 2, "1.31.0")), None);
+        assert_eq!(refusal(&r(4, 2, "1.31.0"), &r(4, 6, "1.75.0")), None);
+        assert!(refusal(&r(4, 6, "1.75.0"), &r(4, 2, "1.75.0")).unwrap().contains("R 4.6 or newer"));
+        assert!(refusal(&r(4, 2, "1.75.0"), &r(4, 2, "1.31.0")).unwrap().contains("1.40 or newer"));
+    }
+
+    proptest! {
+        #[test]
+        fn the_same_r_is_never_refused(major in 3u32..6, minor in 0u32..9, future in "[0-9]\\.[0-9]{1,2}\\.[0-9]") {
+            prop_assert_eq!(refusal(&r(major, minor, &future), &r(major, minor, &future)), None);
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! How often things are looked at: fast where looking is free, slow where each look is a paid request.
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// The intervals of one session, fixed when it is created so that all its processes agree on the lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pace {
+    /// A worker rewrites its heartbeat this often.
+    pub heartbeat: Duration,
+    /// A worker whose heartbeat stood still this long, on the observer's own clock, may lose its tasks.
+    pub lease: Duration,
+    /// A client gathers submitted tasks this long before it writes them.
+    pub flush: Duration,
+    /// The shortest wait between two looks at the store.
+    pub poll_min: Duration,
+    /// The longest wait between two looks at the store.
+    pub poll_max: Duration,
+    /// An idle worker looks for tasks that became free again this often.
+    pub recheck: Duration,
+    /// A worker looks this often whether its running task was cancelled.
+    pub cancel_check: Duration,
+    /// Finished tasks wait at most this long before they are committed.
+    pub commit: Duration,
+    /// Clients and idle workers look after the other workers this often.
+    pub patrol: Duration,
+    /// A claim is sized to take about this long.
+    pub claim: Duration,
+}
+
+impl Pace {
+    /// For a directory on this machine, where a look costs microseconds.
+    pub fn local() -> Self {
+        Self {
+            heartbeat: Duration::from_secs(2),
+            lease: Duration::from_secs(30),
+            flush: Duration::from_millis(4),
+            poll_min: Duration::from_millis(2),
+            poll_max: Duration::from_millis(50),
+            recheck: Duration::from_millis(250),
+            cancel_check: Duration::from_millis(250),
+            commit: Duration::from_millis(40),
+            patrol: Duration::from_millis(500),
+            claim: Duration::from_millis(100),
+        }
+    }
+
+    /// For an object store across a network, where a look takes tens of milliseconds and is billed.
+    pub fn remote() -> Self {
+        Self {
+            heartbeat: Duration::from_secs(10),
+            lease: Duration::from_secs(60),
+            flush: Duration::from_millis(30),
+            poll_min: Duration::from_millis(50),
+            poll_max: Duration::from_secs(5),
+            recheck: Duration::from_secs(10),
+            cancel_check: Duration::from_secs(3),
+            commit: Duration::from_secs(1),
+            patrol: Duration::from_secs(10),
+            claim: Duration::from_secs(1),
+        }
+    }
+}
+
+/// A wait that doubles while nothing happens and starts over when something does.
+#[derive(Debug, Clone, Copy)]
+pub struct Backoff {
+    min: Duration,
+    max: Duration,
+    next: Duration,
+}
+
+impl Backoff {
+    /// Waits from `min` up to `max`.
+    pub fn new(min: Duration, max: Duration) -> Self {
+        Self { min, max: max.max(min), next: min }
+    }
+    /// Something happened: the next wait is short again.
+    pub fn reset(&mut self) {
+        self.next = self.min;
+    }
+    /// The wait to make now; `random` spreads it over its upper half so that many waiters do not march in step.
+    pub fn step(&mut self, random: u64) -> Duration {
+        let wait = self.next;
+        self.next = (self.next * 2).min(self.max);
+        let half = wait / 2;
+        let share = u32::try_from(random % 1024).unwrap_or(0);
+        half + half * share / 1024
+    }
+}

@@ -1,0 +1,16 @@
+//! Near-live conditions (progress, `immediateCondition`): small batches on their way to the client.
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+/// One condition that a running task signalled.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Signal {
+    /// The segment of the task.
+    pub segment: u64,
+    /// Its place there.
+    pub place: u32,
+    /// Which attempt signalled it.
+    pub attempt: u32,
+    /// The condition, as R serialized it.
+    pub condition: Bytes,
+}

@@ -1,0 +1,136 @@
+//! Compare-and-swap loops: read, change, write back; settle lost answers by the writer's own nonce.
+use crate::{
+    envelope::{self, Kind},
+    error::Error,
+    ids::{Ids, Nonce},
+    key::Key,
+    ledger::Ledger,
+    manifest::Manifest,
+    store::{ETag, Store, StoreError},
+};
+use bytes::Bytes;
+use serde::{Serialize, de::DeserializeOwned};
+
+/// Races one update may lose before it is reported; each loss means somebody else got on.
+const MAX_RACES: usize = 1_000;
+
+/// An object that is changed by compare-and-swap.
+pub trait Record: Serialize + DeserializeOwned + Clone + Send + Sync {
+    /// Its kind.
+    const KIND: Kind;
+    /// The mark of its last writer.
+    fn write(&self) -> Nonce;
+    /// Leaves a writer's mark.
+    fn set_write(&mut self, nonce: Nonce);
+}
+
+impl Record for Ledger {
+    const KIND: Kind = Kind::Ledger;
+    fn write(&self) -> Nonce {
+        self.write
+    }
+    fn set_write(&mut self, nonce: Nonce) {
+        self.write = nonce;
+    }
+}
+
+impl Record for Manifest {
+    const KIND: Kind = Kind::Manifest;
+    fn write(&self) -> Nonce {
+        self.write
+    }
+    fn set_write(&mut self, nonce: Nonce) {
+        self.write = nonce;
+    }
+}
+
+/// A record as it was read or written.
+#[derive(Debug, Clone)]
+pub struct Versioned<T> {
+    /// The record.
+    pub value: T,
+    /// Its version in the store; none when it does not exist there yet.
+    pub etag: Option<ETag>,
+}
+
+/// Reads a record; `None` when there is none.
+///
+/// # Errors
+/// A failure of the store, or a damaged record.
+pub async fn read<T: Record>(store: &dyn Store, key: &Key) -> Result<Option<Versioned<T>>, Error> {
+    match store.get(key).await {
+        Ok(object) => {
+            let (value, _) = envelope::decode(T::KIND, key, &object.body)?;
+            Ok(Some(Versioned { value, etag: Some(object.etag) }))
+        }
+        Err(StoreError::NotFound { .. }) => Ok(None),
+        Err(other) => Err(other.into()),
+    }
+}
+
+/// Changes a record, starting from what the caller saw last; `change` says what it did, or that there is
+/// nothing to do. It runs again on a newer state whenever the write lost a race.
+///
+/// `missing` makes the record where there is none.
+///
+/// # Errors
+/// A failure of the store, or a damaged record.
+pub async fn update<T: Record, R>(
+    store: &dyn Store,
+    ids: &dyn Ids,
+    key: &Key,
+    seen: Option<Versioned<T>>,
+    missing: impl Fn() -> Option<T>,
+    mut change: impl FnMut(&mut T) -> Option<R>,
+) -> Result<Option<(R, Versioned<T>)>, Error> {
+    let mut seen = seen;
+    for _ in 0..MAX_RACES {
+        let current = match seen.take() {
+            Some(seen) => seen,
+            None => match read(store, key).await? {
+                Some(read) => read,
+                None => match missing() {
+                    Some(value) => Versioned { value, etag: None },
+                    None => return Err(StoreError::NotFound { key: key.clone() }.into()),
+                },
+            },
+        };
+        let mut next = current.value.clone();
+        let Some(done) = change(&mut next) else {
+            return Ok(None);
+        };
+        let mine = Nonce::fresh(ids);
+        next.set_write(mine);
+        let body = envelope::encode(T::KIND, &next)?;
+        if let Some(etag) = put(store, key, body, current.etag.as_ref()).await? {
+            return Ok(Some((done, Versioned { value: next, etag: Some(etag) })));
+        }
+        // A repeated write can meet its own first success as a lost race: the nonce tells.
+        seen = read(store, key).await?;
+        if let Some(found) = seen.take_if(|found| found.value.write() == mine) {
+            return Ok(Some((done, found)));
+        }
+    }
+    Err(Error::Internal { detail: format!("lost {MAX_RACES} races for `{key}`") })
+}
+
+async fn put(
+    store: &dyn Store,
+    key: &Key,
+    body: Bytes,
+    seen: Option<&ETag>,
+) -> Result<Option<ETag>, Error> {
+    let written = match seen {
+        Some(etag) => store.replace(key, body, etag).await,
+        None => store.create(key, body).await,
+    };
+    match written {
+        Ok(etag) => Ok(Some(etag)),
+        Err(
+            StoreError::AlreadyExists { .. }
+            | StoreError::VersionMismatch { .. }
+            | StoreError::Unanswered { .. },
+        ) => Ok(None),
+        Err(other) => Err(other.into()),
+    }
+}

@@ -1,0 +1,405 @@
+//! Working through claimed tasks: feed R, collect how they end, commit, and let go when told to.
+use super::{
+    PATIENCE, Worker,
+    evaluator::{Common, Evaluator, Event, Job, Outcome},
+    queue::{Hand, Settlement},
+};
+use crate::{
+    blob::{self, Packed, Payload},
+    clock::Monotonic,
+    envelope::{self, Kind},
+    error::Error,
+    ids::ObjectId,
+    launch::LogSpan,
+    ledger::{Broken, Claim, Ended, Ending},
+    results::{IN_LEDGER_MAX, LEDGER_MAX, ResultBatch, ResultRef},
+    segment::Segment,
+    signal::Signal,
+    store::StoreError,
+};
+use bytes::Bytes;
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+/// R is fed ahead with so much work, in milliseconds, so that it does not wait between short tasks.
+const AHEAD_MS: f64 = 20.0;
+
+/// A task in R, or on its way there.
+#[derive(Debug)]
+struct Running {
+    job: u64,
+    claim: Claim,
+}
+
+/// A task that ended and is not committed yet.
+#[derive(Debug)]
+struct Finished {
+    claim: Claim,
+    how: How,
+    ran: Duration,
+    log: Option<LogSpan>,
+    signals: u64,
+}
+
+#[derive(Debug)]
+enum How {
+    Value(Packed),
+    Error(Packed),
+    Broken(Broken, String),
+}
+
+/// The state of one hand while it is worked on.
+#[derive(Debug)]
+struct Desk {
+    number: u64,
+    segment: Arc<Segment>,
+    waiting: VecDeque<Claim>,
+    running: VecDeque<Running>,
+    /// When the first of `running` began.
+    began: Monotonic,
+    finished: Vec<Finished>,
+    strikes: Vec<(Claim, String)>,
+    released: Vec<Claim>,
+    signals: Vec<Signal>,
+    committed: Monotonic,
+    checked: Monotonic,
+    /// When what still runs is given back, once the worker was told to leave.
+    leave_at: Option<Monotonic>,
+}
+
+impl Worker {
+    /// Works until nothing of the segment is in hand and no more could be claimed.
+    pub(super) async fn work(
+        &mut self,
+        hand: Hand,
+        evaluator: &mut dyn Evaluator,
+    ) -> Result<(), Error> {
+        let now = self.deps.clock.now();
+        let mut desk = Desk {
+            number: hand.number,
+            segment: hand.segment,
+            waiting: hand.claims.into(),
+            running: VecDeque::new(),
+            began: now,
+            finished: Vec::new(),
+            strikes: Vec::new(),
+            released: Vec::new(),
+            signals: Vec::new(),
+            committed: now,
+            checked: now,
+            leave_at: None,
+        };
+        let mut failing: Option<Monotonic> = None;
+        loop {
+            match self.step(&mut desk, evaluator).await {
+                Ok(true) => failing = None,
+                Ok(false) => return Ok(()),
+                // What is in hand is worth waiting for: the store may come back.
+                Err(error @ Error::Store(_)) => {
+                    let now = self.deps.clock.now();
+                    if now.since(*failing.get_or_insert(now)) > PATIENCE {
+                        return Err(error);
+                    }
+                    self.deps.clock.sleep(self.manifest().pace.poll_max).await;
+                }
+                Err(other) => {
+                    evaluator.kill().await;
+                    return Err(other);
+                }
+            }
+        }
+    }
+
+    /// Goes on with what is in hand. `false` when that is nothing.
+    async fn step(
+        &mut self,
+        desk: &mut Desk,
+        evaluator: &mut dyn Evaluator,
+    ) -> Result<bool, Error> {
+        self.feed(desk, evaluator).await?;
+        if desk.running.is_empty() {
+            let leaving = self.told_to_leave().is_some();
+            return self.commit(desk, !leaving).await;
+        }
+        let tick = self.manifest().pace.commit;
+        tokio::select! {
+            biased;
+            event = evaluator.event() => self.take(desk, event),
+            () = self.deps.clock.sleep(tick) => {}
+        }
+        self.attend(desk, evaluator).await?;
+        Ok(true)
+    }
+
+    /// Gives R the next tasks, a little ahead.
+    async fn feed(&mut self, desk: &mut Desk, evaluator: &mut dyn Evaluator) -> Result<(), Error> {
+        let depth = self.mean_ms.map_or(1, |mean| (AHEAD_MS / mean.max(0.1)) as usize + 1);
+        while desk.running.len() < depth {
+            let Some(claim) = desk.waiting.pop_front() else { return Ok(()) };
+            self.next_job += 1;
+            let job = match self.job(&desk.segment, desk.number, claim.place).await {
+                Ok(job) => job,
+                Err(error @ (Error::Damaged { .. } | Error::Version { .. })) => {
+                    desk.finish_broken(claim, Broken::Unreadable, error.chain().join(": "));
+                    continue;
+                }
+                Err(error @ Error::Store(StoreError::NotFound { .. })) => {
+                    desk.finish_broken(claim, Broken::Unreadable, error.chain().join(": "));
+                    continue;
+                }
+                Err(other) => {
+                    desk.waiting.push_front(claim);
+                    return Err(other);
+                }
+            };
+            if desk.running.is_empty() {
+                desk.began = self.deps.clock.now();
+            }
+            if let Err(reason) = evaluator.submit(job).await {
+                // No R, no worker: it gives everything back and goes.
+                self.broken = Some(reason);
+                desk.released.push(claim);
+                desk.released.extend(desk.waiting.drain(..));
+                return Ok(());
+            }
+            desk.running.push_back(Running { job: self.next_job, claim });
+        }
+        Ok(())
+    }
+
+    async fn job(&self, segment: &Segment, number: u64, place: usize) -> Result<Job, Error> {
+        let internal = || Error::Internal { detail: format!("no task at place {place}") };
+        let header = segment.index.tasks.get(place).ok_or_else(internal)?;
+        let payload = segment.frames.payloads.get(place).ok_or_else(internal)?;
+        let common = match &segment.frames.common {
+            Some(common) => {
+                Some(Common { id: number, material: self.reader.fetch(common).await? })
+            }
+            None => None,
+        };
+        let payload = self.reader.fetch(payload).await?;
+        Ok(Job { number: self.next_job, kind: header.kind, payload, common })
+    }
+
+    /// Takes in what R reports.
+    fn take(&mut self, desk: &mut Desk, event: Event) {
+        match event {
+            Event::Signal { number, condition } => {
+                if let Some(running) = desk.running.iter().find(|r| r.job == number) {
+                    let place = u32::try_from(running.claim.place).unwrap_or(u32::MAX);
+                    let attempt = running.claim.attempt;
+                    desk.signals.push(Signal { segment: desk.number, place, attempt, condition });
+                }
+            }
+            Event::Ended { number, outcome, ran, log } => {
+                if desk.running.front().is_none_or(|r| r.job != number) {
+                    return;
+                }
+                let Some(Running { claim, .. }) = desk.running.pop_front() else { return };
+                desk.began = self.deps.clock.now();
+                let how = match outcome {
+                    Outcome::Value(packed) => How::Value(packed),
+                    Outcome::Error(packed) => How::Error(packed),
+                    Outcome::Unreadable(message) => How::Broken(Broken::Unreadable, message),
+                };
+                let ms = ran.as_secs_f64() * 1e3;
+                self.mean_ms = Some(self.mean_ms.map_or(ms, |mean| mean * 0.8 + ms * 0.2));
+                let mut beat = self.shared.beat.lock();
+                beat.finished += 1;
+                beat.busy_ms += u64::try_from(ran.as_millis()).unwrap_or(u64::MAX);
+                desk.finished.push(Finished { claim, how, ran, log, signals: 0 });
+            }
+            Event::Died { reason } => {
+                let mut lost = desk.running.drain(..).map(|r| r.claim);
+                if let Some(running) = lost.next() {
+                    desk.strikes.push((running, reason));
+                }
+                let behind: Vec<Claim> = lost.collect();
+                for claim in behind.into_iter().rev() {
+                    desk.waiting.push_front(claim);
+                }
+            }
+        }
+    }
+
+    /// What is due while R computes: time limits, cancellations, commits, leaving.
+    async fn attend(
+        &mut self,
+        desk: &mut Desk,
+        evaluator: &mut dyn Evaluator,
+    ) -> Result<(), Error> {
+        let (now, pace) = (self.deps.clock.now(), self.manifest().pace);
+        let ran = now.since(desk.began);
+        if let Some(claim) = desk.running.front().map(|r| r.claim)
+            && let Some(limit) = desk.segment.index.tasks.get(claim.place).and_then(|t| t.timeout)
+            && ran >= limit
+        {
+            let message = format!("it ran longer than its limit of {} s", limit.as_secs_f64());
+            desk.requeue_all_but_first();
+            evaluator.kill().await;
+            desk.finish_broken(claim, Broken::Timeout, message);
+        }
+        if self.told_to_leave().is_some() {
+            desk.released.extend(desk.waiting.drain(..));
+            let at = *desk.leave_at.get_or_insert(Monotonic(now.0 + self.grace));
+            if now >= at && !desk.running.is_empty() {
+                evaluator.kill().await;
+                desk.released.extend(desk.running.drain(..).map(|r| r.claim));
+            }
+        } else if ran > pace.claim * 2 && !desk.waiting.is_empty() {
+            // The running task is a long one: others may have time for those behind it.
+            desk.released.extend(desk.waiting.drain(..));
+        }
+        let check = now.since(desk.checked) >= pace.cancel_check && ran >= pace.cancel_check;
+        if check {
+            desk.checked = now;
+            self.drop_lost_claims(desk, evaluator).await?;
+        }
+        let unsaid = desk.finished.len() + desk.strikes.len() + desk.released.len();
+        if unsaid + desk.signals.len() > 0 && now.since(desk.committed) >= pace.commit {
+            self.commit(desk, false).await?;
+        }
+        Ok(())
+    }
+
+    /// Stops what was cancelled or taken over.
+    async fn drop_lost_claims(
+        &mut self,
+        desk: &mut Desk,
+        evaluator: &mut dyn Evaluator,
+    ) -> Result<(), Error> {
+        if !self.refresh(desk.number).await? {
+            return Ok(());
+        }
+        let ledger = self.queue.segments.get(&desk.number).and_then(|k| k.ledger.as_ref());
+        let held = |claim: &Claim| ledger.is_some_and(|l| l.value.holds(&self.me, *claim));
+        desk.waiting.retain(held);
+        if desk.running.iter().all(|r| held(&r.claim)) {
+            return Ok(());
+        }
+        let keep: Vec<Claim> = desk.running.drain(..).map(|r| r.claim).filter(held).collect();
+        evaluator.kill().await;
+        for claim in keep.into_iter().rev() {
+            desk.waiting.push_front(claim);
+        }
+        Ok(())
+    }
+
+    /// Commits what is finished, and claims more when asked to. `false` when nothing is in hand after it.
+    async fn commit(&mut self, desk: &mut Desk, claim_more: bool) -> Result<bool, Error> {
+        self.write_signals(desk).await?;
+        let segment = Arc::clone(&desk.segment);
+        let ended = self.store_results(desk).await?;
+        let claim = if claim_more && desk.strikes.is_empty() {
+            self.claim_size(desk.number, segment.index.tasks.len())
+        } else {
+            0
+        };
+        let in_hand = desk.running.iter().map(|r| r.claim).chain(desk.waiting.iter().copied());
+        let settlement = Settlement {
+            ended,
+            strikes: desk.strikes.clone(),
+            released: desk.released.clone(),
+            in_hand: in_hand.map(|c| c.place).collect(),
+            claim,
+        };
+        let claims = self.settle(desk.number, &segment, &settlement).await?;
+        desk.finished.clear();
+        desk.strikes.clear();
+        desk.released.clear();
+        desk.committed = self.deps.clock.now();
+        desk.waiting.extend(claims);
+        let ledger = self.queue.segments.get(&desk.number).and_then(|k| k.ledger.as_ref());
+        desk.waiting.retain(|claim| ledger.is_some_and(|l| l.value.holds(&self.me, *claim)));
+        Ok(!desk.waiting.is_empty() || !desk.running.is_empty())
+    }
+
+    /// Writes near-live conditions, before anything says that their tasks ended.
+    async fn write_signals(&mut self, desk: &mut Desk) -> Result<(), Error> {
+        if !desk.signals.is_empty() {
+            let body = envelope::encode(Kind::Signals, &desk.signals)?;
+            let key = self.keys.signal(&self.me, self.signals);
+            match self.deps.store.create(&key, body).await {
+                Ok(_) | Err(StoreError::AlreadyExists { .. } | StoreError::Unanswered { .. }) => {}
+                Err(other) => return Err(other.into()),
+            }
+            self.signals += 1;
+            desk.signals.clear();
+        }
+        for finished in &mut desk.finished {
+            finished.signals = self.signals;
+        }
+        Ok(())
+    }
+
+    /// Stores results that are too large for the ledger.
+    async fn store_results(&mut self, desk: &mut Desk) -> Result<Vec<(Claim, Ended)>, Error> {
+        let ledger = self.queue.segments.get(&desk.number).and_then(|k| k.ledger.as_ref());
+        let mut room = LEDGER_MAX.saturating_sub(ledger.map_or(0, |l| l.value.result_bytes()));
+        let object = ObjectId::fresh(&*self.deps.ids);
+        let mut batch = ResultBatch { payloads: Vec::new() };
+        let mut blobs = Vec::new();
+        let mut place = |payload: &Payload| match payload {
+            Payload::Inline(bytes) if bytes.len() <= IN_LEDGER_MAX.min(room) => {
+                room -= bytes.len();
+                ResultRef::Here(Bytes::clone(bytes))
+            }
+            Payload::Inline(_) | Payload::Blobs { .. } => {
+                batch.payloads.push(payload.clone());
+                let place = u32::try_from(batch.payloads.len() - 1).unwrap_or(u32::MAX);
+                ResultRef::Batch { object: object.clone(), place }
+            }
+        };
+        let at = self.deps.clock.wall();
+        let mut ended = Vec::with_capacity(desk.finished.len());
+        for f in &desk.finished {
+            let ending = match &f.how {
+                How::Value(packed) => Ending::Value(place(&packed.payload)),
+                How::Error(packed) => Ending::Error(place(&packed.payload)),
+                How::Broken(broken, message) => {
+                    Ending::Broken { broken: *broken, message: message.clone() }
+                }
+            };
+            if let How::Value(packed) | How::Error(packed) = &f.how {
+                blobs.extend(packed.blobs.iter().cloned());
+            }
+            ended.push((
+                f.claim,
+                Ended {
+                    ending,
+                    worker: Some(self.me.clone()),
+                    attempt: f.claim.attempt,
+                    at,
+                    ran_ms: u64::try_from(f.ran.as_millis()).unwrap_or(u64::MAX),
+                    signals: f.signals,
+                    log: f.log,
+                },
+            ));
+        }
+        if !batch.payloads.is_empty() {
+            blob::store_blobs(&*self.deps.store, &self.keys, blobs, &self.known).await?;
+            let body = envelope::encode(Kind::Results, &batch)?;
+            let key = self.keys.result(desk.number, &object);
+            match self.deps.store.create(&key, body).await {
+                // The name is ours alone: a batch that is there already is this one.
+                Ok(_) | Err(StoreError::AlreadyExists { .. }) => {}
+                Err(other) => return Err(other.into()),
+            }
+        }
+        Ok(ended)
+    }
+}
+
+impl Desk {
+    fn finish_broken(&mut self, claim: Claim, broken: Broken, message: String) {
+        let how = How::Broken(broken, message);
+        self.finished.push(Finished { claim, how, ran: Duration::ZERO, log: None, signals: 0 });
+    }
+
+    /// Puts back what R had not begun; forgets the task it was at.
+    fn requeue_all_but_first(&mut self) {
+        self.running.pop_front();
+        while let Some(Running { claim, .. }) = self.running.pop_back() {
+            self.waiting.push_front(claim);
+        }
+    }
+}

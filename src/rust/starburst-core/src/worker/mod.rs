@@ -1,0 +1,266 @@
+//! The worker: claims tasks of one session, has them evaluated, commits how they ended, and leaves.
+//!
+//! 1. Look for segments; claim a few tasks of one by compare-and-swap on its ledger ([`queue`]).
+//! 2. Hand them to R one after the other; commit what ended while R goes on ([`hand`]).
+//! 3. Beat every few seconds, and learn from the manifest whether to go on ([`pulse`]).
+//! 4. With nothing to claim: look after the other workers, and wait ([`idle`]).
+pub mod evaluator;
+mod hand;
+mod idle;
+pub mod pulse;
+mod queue;
+
+use crate::{
+    blob::{BlobReader, KnownBlobs},
+    clock::{Clock, Monotonic},
+    error::Error,
+    heartbeat::{ProcessId, WorkerState},
+    ids::{Ids, SessionId, WorkerId},
+    key::SessionKeys,
+    launch::Fates,
+    manifest::{self, ClientR, Lifetime, Manifest, PROTOCOL_VERSION},
+    pace::Backoff,
+    patrol::Patrol,
+    store::Store,
+};
+use evaluator::Evaluator;
+use parking_lot::Mutex;
+use pulse::{Orders, Pulse, Shared};
+use queue::Queue;
+use std::{sync::Arc, time::Duration};
+use tokio::sync::watch;
+
+/// Sealed chunks a worker keeps for tasks that share data.
+const CACHE_BYTES: usize = 512 << 20;
+/// How long a store may fail before the worker gives up.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// What a worker works with.
+#[derive(Debug)]
+pub struct WorkerDeps {
+    /// Where the session is.
+    pub store: Arc<dyn Store>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub ids: Arc<dyn Ids>,
+    /// What is known of other workers besides their heartbeats.
+    pub fates: Arc<dyn Fates>,
+}
+
+/// Who a worker is.
+#[derive(Debug, Clone)]
+pub struct WorkerConfig {
+    /// The session it drains.
+    pub session: SessionId,
+    /// Its id.
+    pub worker: WorkerId,
+    /// Its place among the workers; spreads their first claims.
+    pub rank: u32,
+    /// Its process.
+    pub process: ProcessId,
+    /// How long it may go on with a running task when told to leave.
+    pub grace: Duration,
+}
+
+/// A worker at work.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    deps: WorkerDeps,
+    keys: SessionKeys,
+    me: WorkerId,
+    grace: Duration,
+    shared: Arc<Shared>,
+    orders: watch::Receiver<Orders>,
+    reader: BlobReader,
+    known: Arc<KnownBlobs>,
+    queue: Queue,
+    patrol: Patrol,
+    next_job: u64,
+    signals: u64,
+    mean_ms: Option<f64>,
+    /// Why no R can be started any more.
+    broken: Option<String>,
+}
+
+/// Reads the session's manifest and checks that this worker can serve it.
+///
+/// # Errors
+/// No such session, a failure of the store, or [`Error::Refused`].
+pub async fn admit(
+    store: &dyn Store,
+    keys: &SessionKeys,
+    worker_r: Option<&ClientR>,
+) -> Result<Manifest, Error> {
+    let manifest = pulse::read_manifest(store, keys).await?.value;
+    if manifest.protocol != PROTOCOL_VERSION {
+        let message = format!(
+            "the session speaks protocol {} and the worker speaks {PROTOCOL_VERSION}; \
+             use the same version of starburst for both",
+            manifest.protocol
+        );
+        return Err(Error::Refused { message });
+    }
+    match worker_r.and_then(|r| manifest::refusal(&manifest.client, r)) {
+        Some(message) => Err(Error::Refused { message }),
+        None => Ok(manifest),
+    }
+}
+
+/// Drains a session until it is told to leave; returns why it left. `stop` is the launcher's order.
+///
+/// The caller has checked by [`admit`] that it can serve the session.
+///
+/// # Errors
+/// A failure of the store that does not pass.
+pub async fn run(
+    deps: WorkerDeps,
+    config: WorkerConfig,
+    evaluator: &mut dyn Evaluator,
+    stop: watch::Receiver<Option<String>>,
+) -> Result<String, Error> {
+    let keys = SessionKeys::new(config.session.clone());
+    let manifest = pulse::read_manifest(&*deps.store, &keys).await?;
+    let beat = pulse::first_beat(config.worker.clone(), config.process.clone(), &*deps.clock);
+    let shared = Arc::new(Shared {
+        beat: Mutex::new(beat),
+        manifest: Mutex::new(Arc::new(manifest.value.clone())),
+    });
+    shared.set_state(WorkerState::Idle);
+    let (store, clock) = (Arc::clone(&deps.store), Arc::clone(&deps.clock));
+    let mut pulse = Pulse::new(store, clock, keys.clone(), Arc::clone(&shared), &manifest);
+    pulse.beat().await?;
+    let (send, orders) = watch::channel(Orders::Work);
+    let send = Arc::new(send);
+    let beating = tokio::spawn(pulse.run(Arc::clone(&send)));
+    let relaying = tokio::spawn(relay_stop(stop, send));
+
+    let mut worker = Worker {
+        reader: BlobReader::new(Arc::clone(&deps.store), keys.clone(), CACHE_BYTES),
+        queue: Queue::new(config.rank),
+        deps,
+        me: config.worker,
+        grace: config.grace,
+        orders,
+        known: Arc::default(),
+        patrol: Patrol::default(),
+        next_job: 0,
+        signals: 0,
+        mean_ms: None,
+        broken: None,
+        shared,
+        keys,
+    };
+    let left = worker.drain(evaluator).await;
+    beating.abort();
+    relaying.abort();
+    evaluator.kill().await;
+    let reason = match &left {
+        Ok(reason) => reason.clone(),
+        Err(error) => error.chain().join(": "),
+    };
+    let damage = worker.queue.damage().is_some();
+    let fault = left.is_err() || damage || worker.broken.is_some();
+    worker.say_goodbye(reason, fault).await;
+    left
+}
+
+async fn relay_stop(
+    mut stop: watch::Receiver<Option<String>>,
+    orders: Arc<watch::Sender<Orders>>,
+) {
+    loop {
+        if let Some(reason) = stop.borrow_and_update().clone() {
+            let _ = orders.send(Orders::Leave(reason));
+            return;
+        }
+        if stop.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+impl Worker {
+    fn manifest(&self) -> Arc<Manifest> {
+        self.shared.manifest()
+    }
+
+    fn told_to_leave(&self) -> Option<String> {
+        match &*self.orders.borrow() {
+            Orders::Work => self.broken.clone(),
+            Orders::Leave(reason) => Some(reason.clone()),
+        }
+    }
+
+    async fn drain(&mut self, evaluator: &mut dyn Evaluator) -> Result<String, Error> {
+        let pace = self.manifest().pace;
+        let mut backoff = Backoff::new(pace.poll_min, pace.poll_max);
+        let mut idle_since = self.deps.clock.now();
+        let mut failing: Option<Monotonic> = None;
+        loop {
+            if let Some(reason) = self.told_to_leave() {
+                return Ok(reason);
+            }
+            match self.one_round(evaluator).await {
+                Ok(true) => {
+                    failing = None;
+                    backoff.reset();
+                    idle_since = self.deps.clock.now();
+                    continue;
+                }
+                Ok(false) => failing = None,
+                Err(error) => {
+                    let now = self.deps.clock.now();
+                    let since = *failing.get_or_insert(now);
+                    if now.since(since) > PATIENCE {
+                        return Err(error);
+                    }
+                }
+            }
+            self.shared.set_state(WorkerState::Idle);
+            if let Some(reason) = self.reason_to_go(idle_since) {
+                return Ok(reason);
+            }
+            let wait = backoff.step(self.deps.ids.random());
+            let mut orders = self.orders.clone();
+            tokio::select! {
+                biased;
+                _ = orders.wait_for(|o| *o != Orders::Work) => {}
+                () = self.deps.clock.sleep(wait) => {}
+            }
+        }
+    }
+
+    /// Claims and works once. `false` when there is nothing to claim.
+    async fn one_round(&mut self, evaluator: &mut dyn Evaluator) -> Result<bool, Error> {
+        self.queue.discover(&*self.deps.store, &self.keys).await?;
+        let Some(hand) = self.next_hand().await? else {
+            self.look_around().await?;
+            return Ok(false);
+        };
+        self.shared.set_state(WorkerState::Busy);
+        self.work(hand, evaluator).await?;
+        Ok(true)
+    }
+
+    fn reason_to_go(&self, idle_since: Monotonic) -> Option<String> {
+        if let Some(damage) = self.queue.damage() {
+            return Some(damage);
+        }
+        let manifest = self.manifest();
+        let idle = self.deps.clock.now().since(idle_since);
+        let may_go = manifest.lifetime == Lifetime::Detached && idle >= manifest.idle_timeout;
+        may_go.then(|| "nothing to do for the session's idle time".to_owned())
+    }
+
+    async fn say_goodbye(&mut self, reason: String, fault: bool) {
+        let beat = {
+            let mut beat = self.shared.beat.lock();
+            beat.beat += 1;
+            beat.state = WorkerState::Left { reason, fault };
+            beat.clone()
+        };
+        // A heartbeat that stands still says the same, only later.
+        let _ = pulse::write_beat(&*self.deps.store, &self.keys, &beat, None).await;
+    }
+}

@@ -1,0 +1,16 @@
+//! Stand-ins for the seams of `starburst-core`, and the contract tests that real and stand-in both pass.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test helper fails its test
+
+mod fake_launcher;
+mod fault_store;
+mod manual_clock;
+mod mem_store;
+mod seeded_ids;
+pub mod sim;
+pub mod store_contract;
+
+pub use fake_launcher::FakeLauncher;
+pub use fault_store::{Fault, FaultStore, Operation};
+pub use manual_clock::ManualClock;
+pub use mem_store::MemStore;
+pub use seeded_ids::SeededIds;
