@@ -5,7 +5,7 @@
 use crate::{
     envelope::{self, Kind},
     error::Error,
-    key::SessionKeys,
+    key::{self, SessionKeys},
     store::{Store, StoreError},
 };
 use bytes::Bytes;
@@ -14,7 +14,11 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 use lru::LruCache;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
-use std::{collections::HashSet, fmt, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    fmt,
+    sync::Arc,
+};
 
 /// Data up to this size travels inside the object that needs it.
 pub const INLINE_MAX: usize = 64 * 1024;
@@ -195,15 +199,31 @@ pub async fn store_blobs(
 pub struct Material {
     inline: Option<Bytes>,
     sealed: Vec<(BlobHash, Bytes)>,
-    keys: SessionKeys,
 }
 
 impl Material {
+    /// Bytes that are here already.
+    pub fn from_bytes(bytes: Bytes) -> Self {
+        Self { inline: Some(bytes), sealed: Vec::new() }
+    }
+
+    /// What was packed a moment ago, all its chunks included.
+    pub fn from_packed(packed: Packed) -> Self {
+        match packed.payload {
+            Payload::Inline(bytes) => Self::from_bytes(bytes),
+            Payload::Blobs { chunks, .. } => {
+                let at: HashMap<BlobHash, Bytes> = packed.blobs.into_iter().collect();
+                let sealed = chunks.iter().filter_map(|h| Some((*h, at.get(h)?.clone()))).collect();
+                Self { inline: None, sealed }
+            }
+        }
+    }
+
     /// The pieces in order. Each is decompressed when it is asked for.
     pub fn pieces(&self) -> impl Iterator<Item = Result<Bytes, Error>> + '_ {
         let inline = self.inline.iter().cloned().map(Ok);
         let opened = self.sealed.iter().map(|(hash, sealed)| {
-            envelope::open(Kind::Blob, &self.keys.blob(hash), sealed).map(|(body, _)| body)
+            envelope::open(Kind::Blob, &key::blob_name(hash), sealed).map(|(body, _)| body)
         });
         inline.chain(opened)
     }
@@ -251,17 +271,14 @@ impl BlobReader {
     /// # Errors
     /// A failure of the store, or [`StoreError::NotFound`] for a chunk that is gone.
     pub async fn fetch(&self, payload: &Payload) -> Result<Material, Error> {
-        let keys = self.keys.clone();
         let chunks = match payload {
-            Payload::Inline(bytes) => {
-                return Ok(Material { inline: Some(bytes.clone()), sealed: Vec::new(), keys });
-            }
+            Payload::Inline(bytes) => return Ok(Material::from_bytes(bytes.clone())),
             Payload::Blobs { chunks, .. } => chunks,
         };
         let gets = stream::iter(chunks.iter().copied())
             .map(|hash| async move { Ok::<_, Error>((hash, self.chunk(hash).await?)) });
         let sealed = gets.buffered(IN_FLIGHT).try_collect().await?;
-        Ok(Material { inline: None, sealed, keys })
+        Ok(Material { inline: None, sealed })
     }
 
     async fn chunk(&self, hash: BlobHash) -> Result<Bytes, Error> {

@@ -66,6 +66,11 @@ pub fn sessions() -> Key {
     Key("sessions".into())
 }
 
+/// What a chunk is called in messages where its session does not matter.
+pub fn blob_name(hash: &BlobHash) -> Key {
+    Key(format!("blobs/{hash}"))
+}
+
 /// The keys of one session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionKeys(SessionId);

@@ -284,6 +284,15 @@ impl Ledger {
         self.tasks.iter().all(|t| matches!(t, TaskState::Ended(_) | TaskState::Cancelled(_)))
     }
 
+    /// When a task of it ended last.
+    pub fn last_ended(&self) -> UnixMillis {
+        let at = |task: &TaskState| match task {
+            TaskState::Ended(e) => Some(e.at),
+            TaskState::Pending(_) | TaskState::Claimed { .. } | TaskState::Cancelled(_) => None,
+        };
+        self.tasks.iter().filter_map(at).max().unwrap_or(UnixMillis(0))
+    }
+
     /// Bytes of results that travel in this ledger.
     pub fn result_bytes(&self) -> usize {
         let inline = |task: &TaskState| match task {

@@ -1,1 +1,13 @@
-//! x
+//! The seams on one machine, or on machines that share a file system: a directory as the store,
+//! processes as workers, the system's clock and randomness.
+
+mod dir_files;
+mod dir_store;
+mod process;
+mod process_launcher;
+mod system;
+
+pub use dir_store::{DirStore, Durability};
+pub use process::{LocalFates, this_process};
+pub use process_launcher::{ProcessLauncher, WorkerProgram, log_path};
+pub use system::{SystemClock, SystemIds};

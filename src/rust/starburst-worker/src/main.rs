@@ -1,2 +1,136 @@
-//! x
-fn main(){}
+//! The worker: drains one session, with one R process that evaluates its tasks.
+#![allow(clippy::print_stderr)] // standard error is the worker's log
+
+mod args;
+mod frames;
+mod r_process;
+mod r_words;
+
+use args::Args;
+use r_process::{RConfig, RProcess};
+use starburst_core::{
+    error::Error,
+    heartbeat::{Heartbeat, WorkerState},
+    key::SessionKeys,
+    store::Store,
+    worker::{self, WorkerConfig, WorkerDeps, pulse},
+};
+use starburst_local::{DirStore, Durability, LocalFates, SystemClock, SystemIds, this_process};
+use std::{process::ExitCode, sync::Arc, time::Duration};
+use tokio::sync::watch;
+
+fn main() -> ExitCode {
+    let args = match Args::parse() {
+        Ok(args) => args,
+        Err(message) => {
+            eprintln!("starburst-worker: {message}");
+            return ExitCode::from(2);
+        }
+    };
+    // A process session of its own: Ctrl-C and hang-ups in the user's terminal are not for the worker.
+    let _ = rustix::process::setsid();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .max_blocking_threads(16)
+        .enable_all()
+        .build();
+    let outcome = match runtime {
+        Ok(runtime) => {
+            let outcome = runtime.block_on(work(args));
+            runtime.shutdown_background();
+            outcome
+        }
+        Err(error) => Err(Error::Internal { detail: format!("no runtime: {error}") }),
+    };
+    match outcome {
+        Ok(reason) => {
+            eprintln!("starburst-worker: left: {reason}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("starburst-worker: {}", error.chain().join(": "));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn work(args: Args) -> Result<String, Error> {
+    let ids = Arc::new(SystemIds);
+    let opened = DirStore::open(args.store.clone(), ids.clone(), Durability::Process);
+    let store: Arc<dyn Store> =
+        Arc::new(opened.map_err(|e| Error::Internal {
+            detail: format!("cannot open {}: {e}", args.store.display()),
+        })?);
+    let keys = SessionKeys::new(args.session.clone());
+    let clock = Arc::new(SystemClock::default());
+    let beat = pulse::first_beat(args.worker.clone(), this_process(), &*clock);
+    let (stop_now, stop) = watch::channel(None);
+    tokio::spawn(listen(args.parent, stop_now));
+
+    let mut r = match ready(&*store, &keys, &args).await {
+        Ok(r) => r,
+        Err(error) => {
+            say_why(&*store, &keys, beat, &error).await;
+            return Err(error);
+        }
+    };
+    let config = WorkerConfig {
+        session: args.session,
+        worker: args.worker,
+        rank: args.rank,
+        process: beat.process,
+        grace: args.grace,
+    };
+    let deps = WorkerDeps { store, clock, ids, fates: Arc::new(LocalFates) };
+    worker::run(deps, config, &mut r, stop).await
+}
+
+/// Starts R, lets it load what it needs, and checks that both can serve the session.
+async fn ready(store: &dyn Store, keys: &SessionKeys, args: &Args) -> Result<RProcess, Error> {
+    worker::admit(store, keys, None).await?;
+    let config = RConfig::new(args).map_err(|message| Error::WorkersLost { message })?;
+    let mut r = RProcess::new(config);
+    let version = r.warm_up().await.map_err(|message| Error::WorkersLost { message })?;
+    worker::admit(store, keys, Some(&version)).await?;
+    Ok(r)
+}
+
+/// Leaves the reason where the client looks for it.
+async fn say_why(store: &dyn Store, keys: &SessionKeys, mut beat: Heartbeat, error: &Error) {
+    beat.beat += 1;
+    beat.state = match error {
+        Error::Refused { message } => WorkerState::Refused { message: message.clone() },
+        other @ Error::Version { .. } => WorkerState::Refused { message: other.to_string() },
+        other => WorkerState::Left { reason: other.chain().join(": "), fault: true },
+    };
+    let _ = pulse::write_beat(store, keys, &beat, None).await;
+}
+
+/// Turns signals, and the end of the process that started this one, into the order to stop.
+#[allow(clippy::disallowed_methods)] // the rim of the program, where real time comes in
+async fn listen(parent: Option<i32>, stop: watch::Sender<Option<String>>) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut term), Ok(mut hangup)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::hangup()))
+    else {
+        return;
+    };
+    let orphaned = || match parent {
+        Some(parent) => rustix::process::getppid().map(|p| p.as_raw_nonzero().get()) != Some(parent),
+        None => false,
+    };
+    loop {
+        tokio::select! {
+            _ = term.recv() => {
+                stop.send_replace(Some("it was told to stop".into()));
+            }
+            // A terminal that closes is nothing to a worker.
+            _ = hangup.recv() => {}
+            () = tokio::time::sleep(Duration::from_millis(300)) => {
+                if orphaned() {
+                    stop.send_replace(Some("the R session that owns this plan is gone".into()));
+                }
+            }
+        }
+    }
+}

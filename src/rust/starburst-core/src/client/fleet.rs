@@ -5,7 +5,7 @@ use crate::{
     error::Error,
     heartbeat::{Heartbeat, WorkerState},
     ids::WorkerId,
-    launch::{Fate, LaunchSpec},
+    launch::{Fate, LaunchSpec, LogSpan},
     patrol::{Ground, Verdict},
 };
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -231,6 +231,11 @@ impl Client {
             rows.push((beat, verdict));
         }
         Ok(rows)
+    }
+
+    /// A part of a worker's log, or its end.
+    pub async fn log(&self, worker: &WorkerId, span: Option<LogSpan>, tail: u64) -> String {
+        self.deps.launcher.log(self.session(), worker, span, tail).await
     }
 
     /// Stops every worker of this session that the launcher can reach.

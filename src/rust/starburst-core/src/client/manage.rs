@@ -26,6 +26,8 @@ pub struct SessionRow {
     pub manifest: Manifest,
     /// Its tasks by state.
     pub tasks: Summary,
+    /// When a task was last submitted or ended, on the clock of whoever did that.
+    pub last_activity: UnixMillis,
 }
 
 impl Client {
@@ -161,38 +163,43 @@ pub async fn list_sessions(deps: &Deps) -> Result<Vec<SessionRow>, Error> {
             Ok(None) | Err(Error::Damaged { .. } | Error::Version { .. }) => continue,
             Err(other) => return Err(other),
         };
-        let tasks = count_tasks(&*deps.store, &keys).await?;
-        rows.push(SessionRow { manifest, tasks });
+        let (tasks, active) = count_tasks(&*deps.store, &keys).await?;
+        let last_activity = active.max(manifest.created_at);
+        rows.push(SessionRow { manifest, tasks, last_activity });
     }
     rows.sort_by_key(|row| row.manifest.created_at);
     Ok(rows)
 }
 
-async fn count_tasks(store: &dyn Store, keys: &SessionKeys) -> Result<Summary, Error> {
+async fn count_tasks(store: &dyn Store, keys: &SessionKeys) -> Result<(Summary, UnixMillis), Error> {
     let mut counts = Counts::default();
     let mut holders = std::collections::BTreeSet::new();
+    let mut active = UnixMillis(0);
     for entry in store.list(&keys.segments(), None).await? {
         let Some(number) = entry.key.number() else { continue };
         match update::read::<Ledger>(store, &keys.ledger(number)).await? {
             Some(ledger) => {
                 counts += ledger.value.counts();
                 holders.extend(ledger.value.holders().cloned());
+                active = active.max(ledger.value.last_ended());
             }
             None => {
                 let object = store.get(&entry.key).await?;
                 let index = Segment::decode_index(&entry.key, &object.body)?;
                 counts.pending += index.tasks.len() as u64;
+                active = active.max(index.submitted_at);
             }
         }
     }
     let running = holders.len() as u64;
-    Ok(Summary {
+    let summary = Summary {
         pending: counts.open() - running,
         running,
         completed: counts.completed,
         failed: counts.failed,
         cancelled: counts.cancelled,
-    })
+    };
+    Ok((summary, active))
 }
 
 /// Whether a session still takes work, in the word that lists show.

@@ -1,0 +1,96 @@
+#' A cluster of workers for maps
+#'
+#' Keeps workers between maps, without changing your `plan()`. Two clusters,
+#' two plans and two sessions at once do not disturb each other.
+#'
+#' @inheritParams starburst
+#' @returns A `StarburstCluster` with the methods
+#' - `map(.x, .f, ...)`: as [starburst_map()].
+#' - `estimate_cost(seconds)`: USD for all workers for so long; 0 on this machine.
+#' - `status()`: counts of tasks by state, as `$status()` of a [StarburstSession].
+#' - `shutdown()`: stops the workers. Also done when the object is collected,
+#'   and when R ends.
+#' @section Conditions:
+#' `starburst_error_invalid_input` for an argument out of range;
+#' `starburst_error_closed` for a map on a cluster that was shut down.
+#' @examples
+#' cluster <- starburst_cluster(workers = 2, launch_type = "LOCAL")
+#' cluster$map(1:3, function(x) x^2)
+#' cluster$shutdown()
+#' @export
+starburst_cluster <- function(
+  workers = 10,
+  cpu = 4,
+  memory = "8GB",
+  region = NULL,
+  timeout = 3600,
+  launch_type = "FARGATE",
+  instance_type = NULL,
+  use_spot = FALSE,
+  image = NULL,
+  environment = "auto",
+  max_hourly_cost = NULL,
+  max_total_cost = NULL,
+  auto_quota_request = FALSE
+) {
+  settings <- check_settings(
+    workers, cpu, memory, region, timeout, launch_type, instance_type, use_spot, image,
+    environment, max_hourly_cost, max_total_cost, auto_quota_request,
+    absolute_timeout = 10 * 365 * 86400
+  )
+  StarburstCluster$new(settings)
+}
+
+StarburstCluster <- R6::R6Class(
+  "StarburstCluster",
+  cloneable = FALSE,
+  public = list(
+    initialize = function(settings) {
+      private$fleet <- new_fleet(settings)
+    },
+    map = function(
+      .x, .f, ..., .progress = interactive(), .seed = TRUE, .on_error = c("stop", "collect"),
+      .packages = NULL, .globals = TRUE
+    ) {
+      call <- rlang::current_env()
+      handle <- private$handle(call)
+      run_map(handle, .x, .f, list(...), .progress, .seed, .on_error, .packages, .globals, parent.frame(), call)
+    },
+    estimate_cost = function(seconds) {
+      check_number(seconds, "seconds", 0, Inf, rlang::current_env())
+      0
+    },
+    status = function() {
+      handle <- private$handle(rlang::current_env())
+      session_status(handle, unwrap_native(rs_session_id(handle)))
+    },
+    shutdown = function() {
+      private$closed <- TRUE
+      fleet_stop(private$fleet)
+      invisible(self)
+    },
+    print = function(...) {
+      settings <- private$fleet$settings
+      state <- if (private$closed) "shut down" else "open"
+      cat("<StarburstCluster> ", state, "\n", sep = "")
+      cat(
+        "  up to ", fmt(settings$workers), " workers (", settings$launch_type, ", ",
+        settings$cpu, " vCPU, ", settings$memory_mib / 1024, " GB)\n", sep = ""
+      )
+      invisible(self)
+    }
+  ),
+  private = list(
+    fleet = NULL,
+    closed = FALSE,
+    handle = function(call) {
+      if (private$closed) {
+        starburst_abort(
+          c("this cluster was shut down", i = "make another with `starburst_cluster()`"),
+          kind = "closed", call = call
+        )
+      }
+      fleet_handle(private$fleet)
+    }
+  )
+)

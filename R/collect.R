@@ -1,0 +1,109 @@
+# Submitting maps, collecting results, and looking at tasks: the work behind the session's methods.
+
+submit_map <- function(handle, .x, .f, args, packages, globals, seed, envir, call) {
+  if (!is.vector(.x) && !is.list(.x) && !is.factor(.x) && !inherits(.x, c("Date", "POSIXct", "difftime"))) {
+    abort_input(".x", describe(.x), "a vector or a list", call)
+  }
+  fun <- as_function(.f, call)
+  streams <- make_streams(check_seed(seed, ".seed", call), length(.x))
+  shared <- gather_function(fun, args, envir, globals, packages, call)
+  shared <- unwrap_native(rs_share(handle, shared), call)
+  elements <- as.list(.x)
+  payloads <- if (is.null(streams)) {
+    lapply(elements, function(x) list(x = x))
+  } else {
+    .mapply(function(x, seed) list(x = x, seed = seed), list(elements, streams), NULL)
+  }
+  unwrap_native(rs_submit_elements(handle, shared, unname(payloads)), call)
+}
+
+collect_tasks <- function(handle, cache, ids, wait, timeout, progress, call) {
+  if (!is.null(ids)) {
+    check_ids(ids, "ids", call)
+  }
+  check_flag(wait, "wait", call)
+  check_flag(progress, "progress", call)
+  check_number(timeout, "timeout", 0, Inf, call)
+  unwrap_native(rs_flush(handle), call)
+  unwrap_native(rs_refresh(handle), call)
+  chosen <- if (is.null(ids)) unwrap_native(rs_tasks(handle), call)$id else ids
+  if (wait) {
+    wait_for_tasks(handle, chosen, timeout, progress, call)
+  }
+  states <- unwrap_native(rs_known(handle, chosen), call)
+  fetch_tasks(handle, chosen[states %in% ended_words], if (is.null(ids)) cache, call)
+}
+
+wait_for_tasks <- function(handle, ids, timeout, progress, call) {
+  bar <- progress_for(progress, length(ids), "Tasks")
+  on.exit(bar$close())
+  open <- ids
+  done <- function() {
+    # Ended tasks stay ended: only the others are asked for again.
+    states <- unwrap_native(rs_known(handle, open), call)
+    open <<- open[!states %in% ended_words]
+    bar$update(length(ids) - length(open))
+    length(open) == 0L
+  }
+  if (!wait_until(handle, done, timeout, call = call)) {
+    starburst_abort(
+      c(
+        sprintf("%s of %s tasks have not ended after %s seconds", fmt(length(open)), fmt(length(ids)), fmt(timeout)),
+        i = "the work goes on: wait longer, or collect later"
+      ),
+      kind = "timeout", waited_s = timeout, call = call
+    )
+  }
+}
+
+fetch_tasks <- function(handle, ids, cache, call) {
+  values <- vector("list", length(ids))
+  for (i in seq_along(ids)) {
+    id <- ids[[i]]
+    kept <- if (!is.null(cache)) cache[[id]]
+    if (is.null(kept)) {
+      left <- unwrap_native(rs_fetch(handle, id), call)
+      kept <- list(task_value(left, id))
+      if (!is.null(cache)) {
+        assign(id, kept, envir = cache)
+      }
+    }
+    values[i] <- kept
+  }
+  names(values) <- ids
+  values
+}
+
+session_errors <- function(handle, call = rlang::caller_env()) {
+  unwrap_native(rs_refresh(handle), call)
+  tasks <- unwrap_native(rs_tasks(handle), call)
+  failed <- which(tasks$state == "failed")
+  rows <- lapply(failed, function(i) {
+    left <- unwrap_native(rs_fetch(handle, tasks$id[[i]]), call)
+    cnd <- task_condition(left, tasks$id[[i]])
+    data.frame(
+      task_id = tasks$id[[i]],
+      label = tasks$label[[i]],
+      class = class(cnd)[[1]],
+      message = conditionMessage(cnd),
+      attempts = left$attempt,
+      worker = left$worker %||% NA_character_
+    )
+  })
+  none <- data.frame(
+    task_id = character(), label = character(), class = character(),
+    message = character(), attempts = numeric(), worker = character()
+  )
+  do.call(rbind, c(list(none), rows))
+}
+
+task_log <- function(handle, id, call) {
+  unwrap_native(rs_refresh(handle), call)
+  left <- unwrap_native(rs_fetch(handle, id), call)
+  printed <- ""
+  if (!is.null(left$worker) && length(left$log) == 2L) {
+    printed <- unwrap_native(rs_log(handle, left$worker, left$log[[1]], left$log[[2]], 0), call)
+  }
+  # What broke a task is part of its log, with the last words of its R.
+  paste0(printed, if (!is.null(left$message)) paste0(left$message, "\n"))
+}

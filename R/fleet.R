@@ -1,0 +1,76 @@
+# A fleet: the session behind a plan(), made at the first future and revived after it was stopped.
+
+# The fleet for these settings; plans with the same settings share one.
+fleet_for <- function(settings) {
+  key <- rlang::hash(settings)
+  fleet <- the$fleets[[key]]
+  if (is.null(fleet) || fleet$pid != Sys.getpid()) {
+    fleet <- new_fleet(settings)
+    the$fleets[[key]] <- fleet
+  }
+  fleet
+}
+
+new_fleet <- function(settings) {
+  fleet <- new.env(parent = emptyenv())
+  fleet$settings <- settings
+  fleet$pid <- Sys.getpid()
+  fleet$handle <- NULL
+  # Unresolved futures by task id.
+  fleet$futures <- new.env(parent = emptyenv())
+  # Near-live conditions by task id that were not signalled yet.
+  fleet$signals <- new.env(parent = emptyenv())
+  reg.finalizer(fleet, fleet_stop, onexit = TRUE)
+  fleet
+}
+
+fleet_handle <- function(fleet) {
+  if (is.null(fleet$handle)) {
+    config <- native_config(fleet$settings, detached = FALSE)
+    fleet$handle <- unwrap_native(rs_session_create(config), quote(plan(starburst)))
+  }
+  fleet$handle
+}
+
+fleet_free <- function(fleet) {
+  open <- length(fleet$futures)
+  max(0, fleet$settings$workers - open)
+}
+
+# Starts the first worker ahead of the first future.
+fleet_warm <- function(fleet) {
+  expr <- quote(NULL)
+  unwrap_native(rs_submit(fleet_handle(fleet), list(expr = expr, globals = list()), FALSE, NULL))
+  unwrap_native(rs_engage(fleet$handle))
+  invisible(fleet)
+}
+
+# Stops the workers and deletes the session. Safe to call twice, and in a forked child.
+fleet_stop <- function(fleet) {
+  handle <- fleet$handle
+  fleet$handle <- NULL
+  if (is.null(handle) || fleet$pid != Sys.getpid() || !rs_session_is_live(handle)) {
+    return(invisible(FALSE))
+  }
+  stopped <- rs_delete(handle)
+  invisible(!inherits(stopped, "extendr_error"))
+}
+
+# Ends the futures that a stopped fleet leaves behind, so that value() says so instead of waiting.
+fleet_interrupt_futures <- function(fleet) {
+  for (id in ls(fleet$futures)) {
+    f <- fleet$futures[[id]]
+    f[["result"]] <- interrupt_error(f, "its workers were stopped because the plan changed")
+    f[["state"]] <- "interrupted"
+  }
+  fleet$futures <- new.env(parent = emptyenv())
+}
+
+# Takes near-live conditions out of the session and keeps them for their futures.
+fleet_take_signals <- function(fleet) {
+  signals <- unwrap_native(rs_signals(fleet$handle))
+  for (i in seq_along(signals$ids)) {
+    id <- signals$ids[[i]]
+    fleet$signals[[id]] <- c(fleet$signals[[id]], list(signals$conditions[[i]]))
+  }
+}

@@ -1,0 +1,196 @@
+# StarburstFuture: what a future does, the same on both APIs of the future package.
+
+task_of <- function(f) f[["starburst_task"]]
+fleet_of <- function(f) f[["starburst_fleet"]]
+label_of <- function(f) if (is.null(f[["label"]])) "<unnamed>" else f[["label"]]
+
+# Since future 1.40 expressions carry their globals and evaluator with them.
+has_backend_api <- function() {
+  exists("launchFuture", envir = asNamespace("future"), inherits = FALSE)
+}
+
+interrupt_error <- function(f, why) {
+  message <- sprintf("Future (%s) was interrupted: %s", label_of(f), why)
+  cnd <- future::FutureError(message, future = f)
+  class(cnd) <- unique(c("FutureInterruptError", class(cnd)))
+  cnd
+}
+
+# An error of ours as the framework expects it, ours kept as parent and by its classes.
+future_error <- function(f, cnd) {
+  message <- sprintf("Future (%s): %s", label_of(f), conditionMessage(cnd))
+  wrapped <- future::FutureError(message, future = f)
+  wrapped$parent <- cnd
+  class(wrapped) <- unique(c(grep("^starburst_", class(cnd), value = TRUE), class(wrapped)))
+  wrapped
+}
+
+# Puts the future into the queue. Never waits for a worker.
+launch <- function(fleet, f) {
+  if (f[["state"]] != "created") {
+    message <- sprintf("A future (%s) can only be launched once", label_of(f))
+    stop(future::FutureError(message, future = f))
+  }
+  strip_where(f)
+  payload <- future_payload(f, fleet$settings$cpu)
+  task <- rs_submit(fleet_handle(fleet), payload, TRUE, f[["label"]])
+  task <- unwrap_native(task, quote(future()))
+  f[["starburst_task"]] <- task
+  f[["starburst_fleet"]] <- fleet
+  f[["state"]] <- "running"
+  fleet$futures[[task]] <- f
+  f
+}
+
+# future keeps the frames in which globals were found and would ship them; which one it was matters
+# to the worker only for the global and the empty environment.
+strip_where <- function(f) {
+  where <- attr(f[["globals"]], "where")
+  if (is.null(where)) {
+    return()
+  }
+  known <- function(env) identical(env, globalenv()) || identical(env, emptyenv())
+  where[] <- lapply(where, function(env) if (known(env)) env else baseenv())
+  globals <- f[["globals"]]
+  attr(globals, "where") <- where
+  f[["globals"]] <- globals
+}
+
+future_payload <- function(f, cpu) {
+  expr <- future::getExpression(f, immediateConditions = TRUE, mc.cores = as.integer(max(1, cpu)))
+  carries_globals <- has_backend_api()
+  immediate <- attr(f[["conditions"]], "immediateConditionClasses", exact = TRUE)
+  if (is.null(immediate) || !carries_globals) {
+    immediate <- getOption("future.relay.immediate", "immediateCondition")
+  }
+  globals <- if (!carries_globals) unclass(f[["globals"]])
+  list(expr = expr, globals = globals, immediate = immediate)
+}
+
+relay_future <- function(f) {
+  fleet <- fleet_of(f)
+  task <- task_of(f)
+  if (is.null(fleet$handle)) {
+    return()
+  }
+  fleet_take_signals(fleet)
+  conditions <- fleet$signals[[task]]
+  if (!is.null(conditions)) {
+    rm(list = task, envir = fleet$signals)
+    for (cnd in conditions) {
+      signal_again(cnd)
+    }
+  }
+}
+
+has_ended <- function(fleet, task) {
+  !unwrap_native(rs_known(fleet$handle, task)) %in% c("pending", "claimed")
+}
+
+is_over <- function(f) {
+  !is.null(f[["result"]]) || f[["state"]] %in% c("finished", "failed", "interrupted", "canceled")
+}
+
+#' @export
+resolved.StarburstFuture <- function(x, ...) {
+  if (x[["state"]] == "created") {
+    if (!isFALSE(list(...)[["run"]])) {
+      x <- run(x)
+    }
+    return(FALSE)
+  }
+  if (is_over(x)) {
+    return(TRUE)
+  }
+  # Both are looks into memory: the background watches the store.
+  relay_future(x)
+  done <- has_ended(fleet_of(x), task_of(x))
+  if (done && x[["state"]] == "running") {
+    x[["state"]] <- "finished"
+  }
+  done
+}
+
+#' @export
+result.StarburstFuture <- function(future, ...) {
+  f <- future
+  found <- f[["result"]]
+  if (!is.null(found)) {
+    if (inherits(found, "FutureError")) stop(found)
+    return(found)
+  }
+  if (f[["state"]] == "created") {
+    f <- run(f)
+  }
+  fleet <- fleet_of(f)
+  task <- task_of(f)
+  if (f[["state"]] %in% c("interrupted", "canceled")) {
+    fail(f, interrupt_error(f, "it was cancelled"), f[["state"]])
+  }
+  left <- tryCatch(
+    {
+      await_future(fleet, task, f)
+      unwrap_native(rs_fetch(fleet$handle, task))
+    },
+    starburst_error = function(cnd) stop(future_error(f, cnd))
+  )
+  relay_future(f)
+  take_result(f, left)
+}
+
+await_future <- function(fleet, task, f) {
+  unwrap_native(rs_engage(fleet$handle))
+  seen <- -1
+  repeat {
+    relay_future(f)
+    if (has_ended(fleet, task)) {
+      return()
+    }
+    unwrap_native(rs_check(fleet$handle))
+    seen <- unwrap_native(rs_wait(fleet$handle, seen, step_ms))
+  }
+}
+
+# Files what the task left, or raises what went wrong.
+take_result <- function(f, left) {
+  r <- left$value
+  switch(left$ending,
+    cancelled = fail(f, interrupt_error(f, "it was cancelled"), "interrupted"),
+    worker_lost = fail(f, interrupt_error(f, left$message), "interrupted"),
+    timeout = ,
+    unreadable = {
+      cnd <- rlang::error_cnd(
+        c(paste0("starburst_error_", if (left$ending == "timeout") "timeout" else "data"), "starburst_error"),
+        message = left$message
+      )
+      fail(f, future_error(f, cnd), "failed")
+    }
+  )
+  if (inherits(r, "FutureError")) {
+    attr(r, "future") <- f
+    fail(f, r, if (inherits(r, "FutureInterruptError")) "interrupted" else "failed")
+  }
+  other_future <- !is.null(r[["uuid"]]) && !identical(r[["uuid"]], f[["uuid"]])
+  if (!inherits(r, "FutureResult") || other_future) {
+    fail(f, future::UnexpectedFutureResultError(f), "failed")
+  }
+  forget(f)
+  f[["result"]] <- r
+  f[["state"]] <- "finished"
+  r
+}
+
+fail <- function(f, cnd, state) {
+  forget(f)
+  f[["result"]] <- cnd
+  f[["state"]] <- state
+  stop(cnd)
+}
+
+forget <- function(f) {
+  futures <- fleet_of(f)$futures
+  task <- task_of(f)
+  if (exists(task, envir = futures, inherits = FALSE)) {
+    rm(list = task, envir = futures)
+  }
+}

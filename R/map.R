@@ -1,0 +1,135 @@
+#' Map a function over elements on workers
+#'
+#' Makes workers, gives each element of `.x` to `.f` on one of them, returns the
+#' values in the order of `.x` and stops the workers. The function and the
+#' extra arguments travel once, not once an element. Your `plan()` is not used
+#' and not changed. For several maps in a row, [starburst_cluster()] keeps the
+#' workers.
+#'
+#' What elements print, say and warn is shown here, in the order of `.x`.
+#' `Ctrl-C` stops the workers and returns the prompt.
+#'
+#' @inheritParams starburst
+#' @param .x (vector or list) The elements.
+#' @param .f (function, name of one, or formula such as `~ .x + 1`) What is done
+#'   with each.
+#' @param ... More arguments for `.f`. Arguments of `starburst_map()` itself
+#'   cannot be among them.
+#' @param .progress (logical) Whether to show a progress bar once it takes over
+#'   two seconds.
+#' @param .seed (logical, whole number or `NULL`) `TRUE` gives each element a
+#'   random number stream of its own that depends on `set.seed()` and not on the
+#'   workers; a number fixes the streams; `FALSE` or `NULL` gives none.
+#' @param .on_error (string) `"stop"` raises the first error once all elements
+#'   have ended; `"collect"` returns errors in place of values.
+#' @param .packages (character or `NULL`) Packages to attach on the workers
+#'   besides those that are found.
+#' @param .globals (logical, character or list) `TRUE` finds the variables `.f`
+#'   needs; names or a named list say them.
+#'
+#' @returns (list) One value an element, in the order and with the names of
+#'   `.x`; `NULL` values are kept. With `.on_error = "collect"` a failed element
+#'   is a condition with `$error` `TRUE`, `$message` and `$task_id`.
+#'
+#' @section Conditions:
+#' `starburst_error_invalid_input` for an argument out of range, before any
+#' worker starts. An error of `.f` is raised as `starburst_error_task_failed`
+#' with the class of your own error, which is its `$parent`; the values of the
+#' other elements are returned by `$last_results()` of the condition.
+#'
+#' @examples
+#' starburst_map(1:4, function(x, y) x + y, y = 10, workers = 2, launch_type = "LOCAL")
+#' @export
+starburst_map <- function(
+  .x,
+  .f,
+  ...,
+  workers = 10,
+  cpu = 4,
+  memory = "8GB",
+  region = NULL,
+  timeout = 3600,
+  launch_type = "FARGATE",
+  instance_type = NULL,
+  use_spot = FALSE,
+  image = NULL,
+  environment = "auto",
+  max_hourly_cost = NULL,
+  max_total_cost = NULL,
+  auto_quota_request = FALSE,
+  .progress = interactive(),
+  .seed = TRUE,
+  .on_error = c("stop", "collect"),
+  .packages = NULL,
+  .globals = TRUE
+) {
+  call <- rlang::current_env()
+  settings <- check_settings(
+    workers, cpu, memory, region, timeout, launch_type, instance_type, use_spot, image,
+    environment, max_hourly_cost, max_total_cost, auto_quota_request,
+    absolute_timeout = 10 * 365 * 86400
+  )
+  check_map(.x, .f, .progress, .seed, .on_error, call)
+  if (length(.x) == 0L) {
+    return(stats::setNames(list(), names(.x)))
+  }
+  fleet <- new_fleet(settings)
+  on.exit(fleet_stop(fleet))
+  run_map(
+    fleet_handle(fleet), .x, .f, list(...), .progress, .seed, .on_error, .packages, .globals,
+    parent.frame(), call
+  )
+}
+
+check_map <- function(.x, .f, .progress, .seed, .on_error, call) {
+  check_flag(.progress, ".progress", call)
+  check_seed(.seed, ".seed", call)
+  as_function(.f, call)
+  if (!identical(.on_error, c("stop", "collect"))) {
+    check_choice(.on_error, ".on_error", c("STOP", "COLLECT"), call)
+  }
+}
+
+run_map <- function(handle, .x, .f, args, progress, seed, on_error, packages, globals, envir, call) {
+  check_map(.x, .f, progress, seed, on_error, call)
+  ids <- submit_map(handle, .x, .f, args, packages, globals, seed, envir, call)
+  finished <- FALSE
+  # Left early, by Ctrl-C or by an error: what has not ended is not wanted any more.
+  on.exit(if (!finished && rs_session_is_live(handle)) rs_cancel(handle, ids))
+  wait_for_tasks(handle, ids, Inf, progress, call)
+  finished <- TRUE
+  results <- vector("list", length(ids))
+  first <- NULL
+  for (i in seq_along(ids)) {
+    left <- unwrap_native(rs_fetch(handle, ids[[i]]), call)
+    relay_output(left)
+    results[i] <- list(task_value(left, ids[[i]]))
+    if (is.null(first) && is_failed(left)) {
+      first <- i
+    }
+  }
+  names(results) <- names(.x)
+  if (!is.null(first) && tolower(on_error[[1]]) == "stop") {
+    raise_element(results, first, call)
+  }
+  results
+}
+
+raise_element <- function(results, i, call) {
+  cnd <- results[[i]]
+  failed <- sum(vapply(results, function(x) inherits(x, "condition") && isTRUE(x$error), NA))
+  message <- c(
+    sprintf("element %d failed: %s", i, conditionMessage(cnd)),
+    if (failed > 1L) c(x = sprintf("%s elements failed in all", fmt(failed))),
+    i = "the other values are not lost: `rlang::last_error()$last_results()`, or `.on_error = \"collect\"`"
+  )
+  rlang::abort(
+    message,
+    class = class(cnd),
+    parent = cnd,
+    index = i,
+    task_id = cnd$task_id,
+    last_results = function() results,
+    call = call
+  )
+}

@@ -1,0 +1,44 @@
+# The only place where an error of Rust becomes a condition of R.
+
+# Text from Rust is data: rlang::abort() prints it as it is, cli_abort() would evaluate its braces.
+unwrap_native <- function(x, call = rlang::caller_env()) {
+  if (!inherits(x, "extendr_error")) {
+    return(x)
+  }
+  abort_native(x$value, call)
+}
+
+abort_native <- function(err, call) {
+  if (identical(err$kind, "interrupt")) {
+    rlang::interrupt()
+  }
+  todo <- next_step(err$kind)
+  starburst_abort(
+    c(
+      err$message,
+      rlang::set_names(err$causes, rep("x", length(err$causes))),
+      if (!is.null(todo)) c(i = todo)
+    ),
+    kind = err$kind,
+    subject = err$subject,
+    call = call
+  )
+}
+
+# What a user does next, by kind of error.
+next_step <- function(kind) {
+  switch(kind,
+    stale_handle = paste(
+      "handles do not survive saving, forking or a restart of R;",
+      "attach again with `starburst_session_attach(id)`"
+    ),
+    not_found = "`starburst_list_sessions()` shows the sessions there are",
+    permission = "choose a directory you may write to: `options(starburst.directory = )`",
+    unavailable = "nothing that was submitted is lost; put it right and try again",
+    closed = "open a new session with `starburst_session()`",
+    worker_lost = "the log of a worker is shown by `$logs(id)`; memory is the usual cause",
+    data = "stored bytes are not what was written; please report this with the name above",
+    version = "use the same version of starburst, and an R that is not older, on both sides",
+    internal = "this is a mistake in starburst; please report it"
+  )
+}

@@ -1,0 +1,123 @@
+#' Run futures on starburst workers
+#'
+#' `plan(starburst, ...)` makes unchanged code of the future ecosystem (future,
+#' future.apply, furrr, foreach, promises, targets, progressr) run on workers
+#' that take tasks from a queue. Nothing else in the code changes.
+#'
+#' ## Workers
+#' Workers start with the first future, as many as there are futures to run and
+#' no more than `workers`; with `eager = TRUE` the first starts with `plan()`.
+#' They stay for the plan's life and stop at `plan(sequential)`, when R ends, or
+#' by themselves within seconds when R has died. Launching a future never
+#' waits: more futures than workers queue up.
+#'
+#' ## Failures
+#' An error of your code is raised by `value()` as it is, with its own class. A
+#' worker that dies costs a task one attempt; after three it fails with a
+#' `FutureInterruptError` that says how R ended and what it printed last.
+#' Trouble with the store or the workers is a `FutureError` that also has one of
+#' the classes `starburst_error_<kind>`; the future stays, and `value()` can be
+#' called again.
+#'
+#' @param workers (number or function) Workers at most, 1 to 1,000; above 500
+#'   needs `options(starburst.max_workers = 1000)`. Default 10.
+#' @param cpu (number) Virtual CPUs of each worker: 0.25, 0.5, 1, 2, 4, 8 or
+#'   16. What `parallelly::availableCores()` says there. Default 4.
+#' @param memory (string or number) Memory of each worker, such as `"8GB"`,
+#'   `"512MB"` or a number of GB; checked with `cpu` as a pair. Default `"8GB"`.
+#' @param region (string or `NULL`) AWS region. Not used by `"LOCAL"`.
+#' @param timeout (number) Seconds one task may run before it alone is stopped.
+#'   Default 3600.
+#' @param launch_type (string) Where workers run, in any case: `"LOCAL"` (this
+#'   machine), `"FARGATE"` or `"EC2"` (not available yet).
+#' @param instance_type,use_spot,max_hourly_cost,max_total_cost,auto_quota_request
+#'   For workers on AWS; checked and not used by `"LOCAL"`.
+#' @param image (string or `NULL`) For workers on AWS.
+#' @param environment (string) `"auto"` or `"none"`: with `"LOCAL"` workers use
+#'   your own library.
+#' @param eager (logical) Whether the first worker starts with `plan()`.
+#' @param detached (logical) Must be `FALSE`: see [starburst_session()].
+#' @param ... Passed on by [future::plan()].
+#'
+#' @returns Nothing when called by `plan()`, which is the only way to call it.
+#'
+#' @section Conditions:
+#' An argument out of range is a `starburst_error_invalid_input` that names it.
+#' `launch_type = "FARGATE"` or `"EC2"` is a `starburst_error_not_set_up`.
+#'
+#' @examples
+#' library(future)
+#' plan(starburst, workers = 2, launch_type = "LOCAL")
+#' f <- future(sum(1:10))
+#' value(f)
+#' plan(sequential)
+#' @export
+starburst <- function(
+  ...,
+  workers = 10,
+  cpu = 4,
+  memory = "8GB",
+  region = NULL,
+  timeout = 3600,
+  launch_type = "FARGATE",
+  instance_type = NULL,
+  use_spot = FALSE,
+  image = NULL,
+  environment = "auto",
+  max_hourly_cost = NULL,
+  max_total_cost = NULL,
+  auto_quota_request = FALSE,
+  eager = FALSE,
+  detached = FALSE
+) {
+  # Only future before 1.40 calls this; later versions take the attribute "factory".
+  settings <- plan_settings(
+    workers, cpu, memory, region, timeout, launch_type, instance_type, use_spot, image,
+    environment, max_hourly_cost, max_total_cost, auto_quota_request, eager, detached
+  )
+  legacy_future(settings, ...)
+}
+class(starburst) <- c("starburst", "multiprocess", "future", "function")
+
+# The settings of a plan, checked; errors name plan(starburst, ...) as their call.
+plan_settings <- function(
+  workers, cpu, memory, region, timeout, launch_type, instance_type, use_spot, image,
+  environment, max_hourly_cost, max_total_cost, auto_quota_request, eager, detached
+) {
+  call <- quote(plan(starburst))
+  if (check_flag(detached, "detached", call)) {
+    starburst_abort(
+      c(
+        "`detached = TRUE` is not for plan()",
+        i = "a job that outlives this R is a session: see `starburst_session()`"
+      ),
+      kind = "invalid_input", arg = "detached", call = call
+    )
+  }
+  settings <- check_settings(
+    workers, cpu, memory, region, timeout, launch_type, instance_type, use_spot, image,
+    environment, max_hourly_cost, max_total_cost, auto_quota_request,
+    absolute_timeout = 10 * 365 * 86400, call = call
+  )
+  settings$eager <- check_flag(eager, "eager", call)
+  settings
+}
+
+# The settings of a strategy as plan() holds it, tweaks included.
+strategy_settings <- function(strategy) {
+  values <- formals(strategy)
+  values[["..."]] <- NULL
+  # future adds formals of its own on tweaking; ours are the ones plan_settings() takes.
+  values <- values[intersect(names(values), names(formals(plan_settings)))]
+  do.call(plan_settings, lapply(values, eval, envir = baseenv()))
+}
+
+#' @export
+nbrOfWorkers.starburst <- function(evaluator) {
+  strategy_settings(evaluator)$workers
+}
+
+#' @export
+nbrOfFreeWorkers.starburst <- function(evaluator, background = FALSE, ...) {
+  fleet_free(fleet_for(strategy_settings(evaluator)))
+}

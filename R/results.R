@@ -1,0 +1,51 @@
+# What a task left, as values and conditions.
+
+task_classes <- function(kind) c(paste0("starburst_error_", kind), "starburst_error")
+
+# A failed task as a condition: the user's own, with its class, or one that says what broke.
+task_condition <- function(left, id) {
+  cnd <- switch(left$ending,
+    error = left$value$condition,
+    cancelled = rlang::error_cnd(task_classes("cancelled"), message = "the task was cancelled"),
+    worker_lost = rlang::error_cnd(task_classes("worker_lost"), message = left$message),
+    timeout = rlang::error_cnd(task_classes("timeout"), message = left$message),
+    unreadable = rlang::error_cnd(task_classes("data"), message = left$message)
+  )
+  if (left$ending == "error") {
+    own <- class(cnd)
+    at <- match("error", own, nomatch = length(own) + 1L)
+    class(cnd) <- append(own, task_classes("task_failed"), after = at - 1L)
+    cnd$trace_calls <- left$value$trace
+  }
+  # A condition without a message of its own still gets one.
+  if (is.null(cnd$message)) {
+    cnd$message <- conditionMessage(cnd)
+  }
+  cnd$error <- TRUE
+  cnd$task_id <- id
+  cnd
+}
+
+task_value <- function(left, id) {
+  if (left$ending == "value") left$value$value else task_condition(left, id)
+}
+
+is_failed <- function(left) left$ending != "value"
+
+# What a map's element printed, said and warned, in the order in which elements were given.
+relay_output <- function(left) {
+  if (!is.null(left$value$stdout)) {
+    cat(left$value$stdout)
+  }
+  for (cnd in left$value$conditions) {
+    signal_again(cnd)
+  }
+}
+
+ended_words <- c("completed", "failed", "cancelled")
+
+# List assignment that keeps NULL.
+put <- function(list, i, value) {
+  list[i] <- base::list(value)
+  list
+}

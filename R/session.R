@@ -1,0 +1,103 @@
+#' Detached sessions
+#'
+#' A session is a queue of tasks that outlives the R process that made it.
+#' Submit work, close R, and collect the results later, from any R process on
+#' a machine that sees the same store.
+#'
+#' `starburst_session()` makes a session, `starburst_session_attach()` returns
+#' to one, `starburst_list_sessions()` shows which there are.
+#'
+#' ## Where a local session lives
+#' With `launch_type = "LOCAL"` the store is a directory: the option
+#' `starburst.directory`, the environment variable `STARBURST_DIRECTORY`, or
+#' `tools::R_user_dir("starburst", "data")`. Workers are processes of this
+#' machine. They go on when R ends, and leave when they have found nothing to
+#' do for `session_timeout` seconds, or `absolute_timeout` seconds after the
+#' session was made. Work that is left then waits: attach, `extend()` and
+#' `collect(wait = TRUE)` start workers again.
+#'
+#' ## What is safe when
+#' `submit()` returns at once; the task is written to the store in the
+#' background within milliseconds. `flush()`, `status()`, `collect()` and the
+#' end of R wait until everything is written. Only a `kill -9` of R can lose
+#' what was submitted in the last moment.
+#'
+#' @inheritParams starburst
+#' @param session_timeout (number) Seconds without work after which a worker
+#'   leaves. Default 3600.
+#' @param absolute_timeout (number) Seconds after which the session's workers
+#'   stop, whatever they do. Default 86400. See `extend()`.
+#' @param session_id (string) The id that `session$id` showed.
+#'
+#' @returns `starburst_session()` and `starburst_session_attach()`: a
+#'   [StarburstSession]. `starburst_list_sessions()`: a data frame with one row
+#'   a session, oldest first: `session_id`, `created_at` and `last_activity`
+#'   (date-times), `total_tasks`, `pending`, `running`, `completed`, `failed`,
+#'   `cancelled` (counts), `state` (`"open"`, `"expired"` or `"closed"`), `cost`
+#'   (USD; 0 on this machine).
+#'
+#' @section Conditions:
+#' `starburst_error_invalid_input` for an argument out of range,
+#' `starburst_error_not_found` for an id that no session has,
+#' `starburst_error_permission` for a directory that cannot be written,
+#' `starburst_error_version` for a session of another version.
+#'
+#' @examples
+#' old <- options(starburst.directory = tempfile("store"))
+#' session <- starburst_session(workers = 2, launch_type = "LOCAL")
+#' session$submit(sum(1:10))
+#' session$map(1:3, function(x) x^2)
+#' session$collect(wait = TRUE)
+#'
+#' again <- starburst_session_attach(session$id)
+#' again$status()
+#' starburst_list_sessions()
+#' again$cleanup(force = TRUE)
+#' options(old)
+#' @export
+starburst_session <- function(
+  workers = 10,
+  cpu = 4,
+  memory = "8GB",
+  region = NULL,
+  timeout = 3600,
+  session_timeout = 3600,
+  absolute_timeout = 86400,
+  launch_type = "FARGATE",
+  instance_type = NULL,
+  use_spot = FALSE,
+  image = NULL,
+  environment = "auto",
+  max_hourly_cost = NULL,
+  max_total_cost = NULL,
+  auto_quota_request = FALSE
+) {
+  settings <- check_settings(
+    workers, cpu, memory, region, timeout, launch_type, instance_type, use_spot, image,
+    environment, max_hourly_cost, max_total_cost, auto_quota_request,
+    session_timeout, absolute_timeout
+  )
+  config <- native_config(settings, detached = TRUE)
+  StarburstSession$new(unwrap_native(rs_session_create(config)))
+}
+
+#' @rdname starburst_session
+#' @export
+starburst_session_attach <- function(session_id, region = NULL) {
+  check_string(session_id, "session_id", rlang::current_env())
+  check_string(region, "region", rlang::current_env(), null = TRUE)
+  config <- native_config(place_settings(), detached = TRUE)
+  StarburstSession$new(unwrap_native(rs_session_attach(config, session_id)))
+}
+
+#' @rdname starburst_session
+#' @export
+starburst_list_sessions <- function(region = NULL) {
+  check_string(region, "region", rlang::current_env(), null = TRUE)
+  config <- native_config(place_settings(), detached = TRUE)
+  rows <- unwrap_native(rs_sessions(config))
+  rows$created_at <- as.POSIXct(rows$created_at, origin = "1970-01-01")
+  rows$last_activity <- as.POSIXct(rows$last_activity, origin = "1970-01-01")
+  rows$cost <- rep(0, length(rows$session_id))
+  as.data.frame(rows)
+}

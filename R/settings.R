@@ -1,0 +1,98 @@
+# Launch arguments, checked and completed: what every front door accepts.
+
+check_settings <- function(
+  workers, cpu, memory, region, timeout, launch_type, instance_type, use_spot, image,
+  environment, max_hourly_cost, max_total_cost, auto_quota_request,
+  session_timeout = 3600, absolute_timeout = 86400, call = rlang::caller_env()
+) {
+  workers <- check_workers(workers, call)
+  size <- check_size(cpu, memory, call)
+  launch_type <- check_choice(launch_type, "launch_type", c("LOCAL", "FARGATE", "EC2"), call)
+  check_string(region, "region", call, null = TRUE)
+  check_string(instance_type, "instance_type", call, null = TRUE)
+  check_string(image, "image", call, null = TRUE)
+  if (!identical(use_spot, "fallback")) {
+    check_flag(use_spot, "use_spot", call)
+  }
+  check_characters(environment, "environment", call, null = FALSE)
+  check_number(max_hourly_cost, "max_hourly_cost", 0, Inf, call, null = TRUE)
+  check_number(max_total_cost, "max_total_cost", 0, Inf, call, null = TRUE)
+  check_flag(auto_quota_request, "auto_quota_request", call)
+  settings <- list(
+    workers = workers,
+    cpu = size$cpu,
+    memory_mib = size$memory_mib,
+    timeout = check_number(timeout, "timeout", 1, Inf, call),
+    session_timeout = check_number(session_timeout, "session_timeout", 1, Inf, call),
+    absolute_timeout = check_number(absolute_timeout, "absolute_timeout", 1, Inf, call),
+    launch_type = launch_type
+  )
+  refuse_what_is_not_local(settings, image, environment, call)
+  settings
+}
+
+# Nothing is set up in an AWS account yet: say what works now.
+refuse_what_is_not_local <- function(settings, image, environment, call) {
+  if (settings$launch_type != "LOCAL") {
+    starburst_abort(
+      c(
+        sprintf("`launch_type = \"%s\"` needs AWS, which this version cannot use yet", settings$launch_type),
+        i = "use `launch_type = \"LOCAL\"` to run workers on this machine"
+      ),
+      kind = "not_set_up", arg = "launch_type", call = call
+    )
+  }
+  if (!is.null(image)) {
+    abort_input("image", describe(image), "NULL with launch_type = \"LOCAL\", which runs the R of this machine", call)
+  }
+  if (!identical(environment, "auto") && !identical(environment, "none")) {
+    abort_input("environment", describe(environment), "\"auto\" or \"none\" with launch_type = \"LOCAL\", which uses your own library", call)
+  }
+}
+
+# Where sessions of this machine are kept.
+store_directory <- function(durable) {
+  chosen <- getOption("starburst.directory", Sys.getenv("STARBURST_DIRECTORY"))
+  if (length(chosen) == 1L && !is.na(chosen) && nzchar(chosen)) {
+    return(path.expand(chosen))
+  }
+  if (durable) {
+    file.path(tools::R_user_dir("starburst", "data"), "store")
+  } else {
+    file.path(tempdir(), "starburst")
+  }
+}
+
+# What the native side needs to know of this machine and this R.
+native_config <- function(settings, detached) {
+  libraries <- paste(.libPaths(), collapse = .Platform$path.sep)
+  c(settings, list(
+    detached = detached,
+    directory = store_directory(detached),
+    durable = detached,
+    max_attempts = as.numeric(getOption("starburst.max_attempts", 3)),
+    worker_program = worker_program(),
+    r_home = R.home(),
+    scripts = system.file("worker", package = "starburst", mustWork = TRUE),
+    env_names = c("R_LIBS", "R_LIBS_USER", "TZ"),
+    env_values = c(libraries, libraries, Sys.timezone() %||% "UTC"),
+    r_major = as.numeric(R.version$major),
+    r_minor = as.numeric(sub("[.].*", "", R.version$minor)),
+    future = as.character(utils::packageVersion("future"))
+  ))
+}
+
+worker_program <- function() {
+  name <- if (.Platform$OS.type == "windows") "starburst-worker.exe" else "starburst-worker"
+  system.file("bin", name, package = "starburst", mustWork = TRUE)
+}
+
+`%||%` <- function(x, y) if (is.null(x) || length(x) == 0L || is.na(x[[1]])) y else x
+
+# Settings that only name the place, for attaching and listing.
+place_settings <- function() {
+  list(
+    workers = 1, cpu = 1, memory_mib = 2048, timeout = 3600, session_timeout = 3600,
+    absolute_timeout = 86400, launch_type = "LOCAL"
+  )
+}

@@ -1,0 +1,57 @@
+# Waiting: in short steps, so that Ctrl-C works, with a progress bar once it takes over two seconds.
+
+step_ms <- 100
+
+# Waits until done() is true, or for `timeout` seconds. Returns whether it is.
+wait_until <- function(handle, done, timeout = Inf, tick = NULL, call = rlang::caller_env()) {
+  start <- proc.time()[["elapsed"]]
+  unwrap_native(rs_engage(handle), call)
+  seen <- -1
+  repeat {
+    relay_signals(handle)
+    if (done()) {
+      relay_signals(handle)
+      return(TRUE)
+    }
+    unwrap_native(rs_check(handle), call)
+    left <- timeout - (proc.time()[["elapsed"]] - start)
+    if (left <= 0) {
+      return(FALSE)
+    }
+    seen <- unwrap_native(rs_wait(handle, seen, min(step_ms, left * 1000)), call)
+    if (!is.null(tick)) {
+      tick()
+    }
+  }
+}
+
+# Signals conditions that running tasks sent ahead of their results.
+relay_signals <- function(handle) {
+  signals <- unwrap_native(rs_signals(handle))
+  for (cnd in signals$conditions) {
+    signal_again(cnd)
+  }
+}
+
+signal_again <- function(cnd) {
+  if (inherits(cnd, "warning")) {
+    warning(cnd)
+  } else if (inherits(cnd, "message")) {
+    message(cnd)
+  } else {
+    signalCondition(cnd)
+  }
+}
+
+# A progress bar; cli shows it once the wait takes over two seconds.
+progress_for <- function(show, total, label) {
+  if (!show || is_quiet() || total == 0) {
+    return(list(update = function(done) NULL, close = function() NULL))
+  }
+  env <- environment()
+  bar <- cli::cli_progress_bar(label, total = total, .envir = env, .auto_close = FALSE)
+  list(
+    update = function(done) cli::cli_progress_update(set = done, id = bar, .envir = env),
+    close = function() cli::cli_progress_done(id = bar, .envir = env)
+  )
+}

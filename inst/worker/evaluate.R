@@ -1,0 +1,189 @@
+# Evaluates one task. A future carries its own evaluator; calls and map elements use the one here.
+
+the <- new.env()
+
+# What the user's code may assume, set once.
+prepare <- function(cpu) {
+  if (requireNamespace("future", quietly = TRUE)) {
+    # Loaded before the first task, so that no task waits for it.
+    future::plan("sequential")
+  }
+  options(mc.cores = max(1L, as.integer(cpu)), warn = 0L)
+  Sys.setenv(R_PARALLELLY_AVAILABLECORES_SYSTEM = max(1L, as.integer(cpu)))
+  options(parallelly.availableCores.system = max(1L, as.integer(cpu)))
+  the$options <- options()
+  the$directory <- getwd()
+  the$attached <- search()
+}
+
+future_version <- function() {
+  if (requireNamespace("future", quietly = TRUE)) {
+    as.character(utils::packageVersion("future"))
+  } else {
+    "0.0.0"
+  }
+}
+
+# What one task leaves behind must not reach the next.
+tidy <- function() {
+  rm(list = ls(globalenv(), all.names = TRUE), envir = globalenv())
+  options(the$options)
+  new <- setdiff(names(options()), names(the$options))
+  options(stats::setNames(vector("list", length(new)), new))
+  setwd(the$directory)
+  while (sink.number() > 0L) {
+    sink()
+  }
+}
+
+evaluate <- function(kind, payload, shared, signal) {
+  on.exit(tidy())
+  switch(kind,
+    future = evaluate_future(payload, signal),
+    call = evaluate_call(payload, signal),
+    element = evaluate_element(payload, shared, signal)
+  )
+}
+
+assign_globals <- function(globals) {
+  for (name in names(globals)) {
+    assign(name, globals[[name]], envir = globalenv())
+  }
+}
+
+is_immediate <- function(cnd, classes) inherits(cnd, classes)
+
+relay_and_muffle <- function(cnd, signal) {
+  signal(cnd)
+  for (restart in computeRestarts(cnd)) {
+    if (length(restart$name) && grepl("^muffle", restart$name)) {
+      invokeRestart(restart)
+    }
+  }
+}
+
+evaluate_future <- function(payload, signal) {
+  assign_globals(payload$globals)
+  result <- tryCatch(
+    withCallingHandlers(
+      eval(payload$expr, envir = globalenv()),
+      condition = function(cnd) {
+        if (is_immediate(cnd, payload$immediate)) {
+          relay_and_muffle(cnd, signal)
+        }
+      }
+    ),
+    error = identity
+  )
+  failed <- inherits(result, "error") || ended_in_error(result)
+  list(failed = failed, bytes = pack(result))
+}
+
+# The last condition of a FutureResult is its error, if there was one.
+ended_in_error <- function(result) {
+  conditions <- if (inherits(result, "FutureResult")) result$conditions
+  last <- if (length(conditions)) conditions[[length(conditions)]]$condition
+  inherits(last, "error")
+}
+
+with_seed <- function(seed) {
+  if (!is.null(seed)) {
+    assign(".Random.seed", seed, envir = globalenv())
+  }
+}
+
+attach_packages <- function(packages) {
+  for (package in setdiff(packages, sub("^package:", "", search()))) {
+    suppressPackageStartupMessages(library(package, character.only = TRUE))
+  }
+}
+
+# The calls between the user's code and the error, as text.
+trace_of <- function(calls, skip) {
+  calls <- utils::head(calls, -2L)
+  calls <- if (length(calls) > skip) calls[-seq_len(skip)] else calls
+  text <- vapply(calls, function(call) paste(deparse(call, nlines = 1L), collapse = ""), "")
+  utils::tail(substr(text, 1L, 200L), 30L)
+}
+
+# Evaluates `run()` and keeps its value, or its error with the calls that led to it.
+guarded <- function(run, signal, on_condition) {
+  trace <- NULL
+  depth <- sys.nframe()
+  tryCatch(
+    withCallingHandlers(
+      {
+        value <- withVisible(run())
+        list(value = value$value, visible = value$visible)
+      },
+      error = function(cnd) trace <<- trace_of(sys.calls(), depth + 10L),
+      condition = function(cnd) {
+        if (is_immediate(cnd, "immediateCondition")) {
+          relay_and_muffle(cnd, signal)
+        } else {
+          on_condition(cnd)
+        }
+      }
+    ),
+    error = function(cnd) list(condition = cnd, trace = trace),
+    interrupt = function(cnd) {
+      list(condition = simpleError("the task was interrupted"), trace = NULL)
+    }
+  )
+}
+
+answer <- function(kept) {
+  list(failed = !is.null(kept$condition), bytes = pack(kept))
+}
+
+# A session's task: what it prints, says and warns goes to the worker's log.
+evaluate_call <- function(payload, signal) {
+  say <- function(cnd) {
+    if (inherits(cnd, "warning")) {
+      cat("Warning: ", conditionMessage(cnd), "\n", sep = "", file = stderr())
+      tryInvokeRestart("muffleWarning")
+    }
+  }
+  run <- function() {
+    attach_packages(payload$packages)
+    assign_globals(payload$globals)
+    with_seed(payload$seed)
+    eval(payload$expr, envir = new.env(parent = globalenv()))
+  }
+  answer(guarded(run, signal, say))
+}
+
+# One element of a map: what it prints, says and warns goes back with its value.
+evaluate_element <- function(payload, shared, signal) {
+  said <- list()
+  keep <- function(cnd) {
+    if (inherits(cnd, "message")) {
+      said[[length(said) + 1L]] <<- cnd
+      tryInvokeRestart("muffleMessage")
+    } else if (inherits(cnd, "warning")) {
+      said[[length(said) + 1L]] <<- cnd
+      tryInvokeRestart("muffleWarning")
+    }
+  }
+  run <- function() {
+    attach_packages(shared$packages)
+    assign_globals(shared$globals)
+    with_seed(payload$seed)
+    do.call(shared$fun, c(list(payload$x), shared$args), quote = TRUE)
+  }
+  output <- rawConnection(raw(0L), open = "w")
+  sink(output)
+  kept <- guarded(run, signal, keep)
+  while (sink.number() > 0L) {
+    sink()
+  }
+  printed <- rawToChar(rawConnectionValue(output))
+  close(output)
+  if (nzchar(printed)) {
+    kept$stdout <- printed
+  }
+  if (length(said)) {
+    kept$conditions <- said
+  }
+  answer(kept)
+}

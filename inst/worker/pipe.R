@@ -1,0 +1,52 @@
+# The pipes to the worker: what a frame is, is said in starburst-worker/src/frames.rs.
+
+# writeBin() takes no more than 2^31 - 1 bytes at once.
+piece_size <- 2^30
+
+open_pipe <- function() {
+  list(
+    input = file("/dev/fd/3", open = "rb", raw = TRUE),
+    output = file("/dev/fd/4", open = "wb", raw = TRUE)
+  )
+}
+
+send <- function(pipe, what, number, bytes) {
+  writeBin(c(what, number), pipe$output)
+  writeBin(as.double(length(bytes)), pipe$output)
+  from <- 0
+  while (length(bytes) - from > piece_size) {
+    writeBin(bytes[(from + 1):(from + piece_size)], pipe$output)
+    from <- from + piece_size
+  }
+  writeBin(if (from > 0) bytes[(from + 1):length(bytes)] else bytes, pipe$output)
+  flush(pipe$output)
+}
+
+pack <- function(x) serialize(x, connection = NULL, xdr = FALSE)
+
+serve <- function(pipe) {
+  version <- c(R.version$major, sub("[.].*", "", R.version$minor), future_version())
+  send(pipe, 5L, 0L, charToRaw(paste0(version, "\n", collapse = "")))
+  shared <- NULL
+  repeat {
+    head <- readBin(pipe$input, "integer", 4L)
+    if (length(head) < 4L) {
+      return()
+    }
+    # A stream that cannot be read leaves the pipe at an unknown place: say so and end.
+    payload <- tryCatch(unserialize(pipe$input), error = function(e) {
+      send(pipe, 3L, head[[3]], charToRaw(enc2utf8(conditionMessage(e))))
+      quit("no", status = 70)
+    })
+    if (head[[1]] == 2L) {
+      shared <- payload
+      next
+    }
+    signal <- function(cnd) send(pipe, 4L, head[[3]], pack(cnd))
+    kind <- c("future", "call", "element")[[head[[2]] + 1L]]
+    answer <- evaluate(kind, payload, shared, signal)
+    payload <- NULL
+    send(pipe, if (answer$failed) 2L else 1L, head[[3]], answer$bytes)
+    answer <- NULL
+  }
+}

@@ -1,0 +1,13 @@
+# The R side of a worker: reads tasks from one pipe, evaluates them, answers on another.
+# It needs base R and the package future, and nothing of the package starburst.
+local({
+  here <- dirname(sub("^--file=", "", grep("^--file=", commandArgs(), value = TRUE)[[1]]))
+  for (script in c("evaluate.R", "pipe.R")) {
+    sys.source(file.path(here, script), envir = environment())
+  }
+  cpu <- suppressWarnings(as.numeric(commandArgs(trailingOnly = TRUE)[[1]]))
+  prepare(cpu)
+  pipe <- open_pipe()
+  serve(pipe)
+})
+quit("no")

@@ -1,0 +1,190 @@
+//! The files of a directory store: 24 bytes of header, then the object.
+//!
+//! Writers hold the lock of the object's shard, write a temporary file and rename it into place, so a
+//! reader needs no lock and a writer that dies leaves the old object or the new one.
+use starburst_core::{
+    key::Key,
+    store::{ETag, Entry, Object},
+};
+use std::{
+    fs::{self, File},
+    io::{self, Read, Write},
+    path::{Path, PathBuf},
+};
+
+const MAGIC: &[u8; 8] = b"SBDIRv1\n";
+const HEADER: usize = 24;
+
+/// Makes the directories a store needs besides its objects.
+pub(crate) fn prepare(root: &Path) -> io::Result<()> {
+    fs::create_dir_all(root.join("locks"))?;
+    fs::create_dir_all(root.join("tmp"))
+}
+
+/// Holds the lock of the key's shard until it is dropped. The system frees it when the process dies.
+pub(crate) fn lock(root: &Path, key: &Key) -> io::Result<File> {
+    // Every process and every version must choose the same of the 256 locks.
+    let shard = blake3::hash(key.as_str().as_bytes()).as_bytes()[0];
+    let path = root.join("locks").join(format!("{shard:02x}"));
+    let file = File::options().create(true).truncate(false).write(true).open(path)?;
+    file.lock()?;
+    Ok(file)
+}
+
+pub(crate) fn path(root: &Path, key: &Key) -> PathBuf {
+    root.join(key.as_str())
+}
+
+/// Reads a whole object.
+pub(crate) fn read(root: &Path, key: &Key) -> io::Result<Object> {
+    let bytes = fs::read(path(root, key))?;
+    match etag(&bytes) {
+        Some(etag) => Ok(Object { body: bytes::Bytes::from(bytes).slice(HEADER..), etag }),
+        // Not a file of ours: hand it out as it is, so that the reader of the envelope names it as damaged.
+        None => Ok(Object { etag: damaged(bytes.len() as u64), body: bytes.into() }),
+    }
+}
+
+/// Reads an object's version.
+pub(crate) fn version(path: &Path) -> io::Result<(ETag, u64)> {
+    let mut file = File::open(path)?;
+    let len = file.metadata()?.len();
+    let mut header = [0; HEADER];
+    match file.read_exact(&mut header) {
+        Ok(()) => {}
+        Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => return Ok((damaged(len), len)),
+        Err(e) => return Err(e),
+    }
+    let size = len.saturating_sub(HEADER as u64);
+    Ok((etag(&header).unwrap_or_else(|| damaged(len)), size))
+}
+
+fn etag(bytes: &[u8]) -> Option<ETag> {
+    let version: [u8; 16] = bytes.get(8..HEADER)?.try_into().ok()?;
+    bytes.starts_with(MAGIC).then(|| ETag(format!("{:032x}", u128::from_be_bytes(version))))
+}
+
+fn damaged(len: u64) -> ETag {
+    ETag(format!("damaged-{len}"))
+}
+
+/// Writes an object at once, under a version never used before. The caller holds the shard's lock.
+pub(crate) fn write(root: &Path, key: &Key, body: &[u8], version: u128, sync: bool) -> io::Result<ETag> {
+    let (temporary, target) = (root.join("tmp").join(format!("{version:032x}")), path(root, key));
+    let written = write_temporary(&temporary, body, version, sync)
+        .and_then(|()| rename(&temporary, &target, sync));
+    if let Err(error) = written {
+        let _ = fs::remove_file(&temporary);
+        return Err(error);
+    }
+    Ok(ETag(format!("{version:032x}")))
+}
+
+fn write_temporary(path: &Path, body: &[u8], version: u128, sync: bool) -> io::Result<()> {
+    let mut file = File::options().create_new(true).write(true).open(path)?;
+    let mut header = [0; HEADER];
+    header[..8].copy_from_slice(MAGIC);
+    header[8..].copy_from_slice(&version.to_be_bytes());
+    file.write_all(&header)?;
+    file.write_all(body)?;
+    if sync { file.sync_data() } else { Ok(()) }
+}
+
+fn rename(temporary: &Path, target: &Path, sync: bool) -> io::Result<()> {
+    let parent = target.parent().unwrap_or(Path::new("."));
+    let mut tries = 0;
+    loop {
+        match fs::rename(temporary, target) {
+            Ok(()) => break,
+            // A delete elsewhere may have taken the empty directory away.
+            Err(e) if e.kind() == io::ErrorKind::NotFound && tries < 100 => {
+                fs::create_dir_all(parent)?;
+                tries += 1;
+            }
+            Err(e) => return Err(e),
+        }
+    }
+    if sync { File::open(parent)?.sync_data() } else { Ok(()) }
+}
+
+/// Removes an object, and the directories it leaves empty.
+pub(crate) fn remove(root: &Path, key: &Key) -> io::Result<()> {
+    let target = path(root, key);
+    match fs::remove_file(&target) {
+        Ok(()) => {}
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(e) => return Err(e),
+    }
+    for parent in target.ancestors().skip(1).take_while(|p| *p != root) {
+        if fs::remove_dir(parent).is_err() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Adds every object below `dir` that sorts behind `after`.
+pub(crate) fn walk(
+    root: &Path,
+    dir: &Path,
+    after: Option<&Key>,
+    found: &mut Vec<Entry>,
+) -> io::Result<()> {
+    for (path, is_dir) in rows(dir)? {
+        if is_dir {
+            walk(root, &path, after, found)?;
+            continue;
+        }
+        let Some(key) = key_of(root, &path) else { continue };
+        if after.is_some_and(|after| key <= *after) {
+            continue;
+        }
+        match version(&path) {
+            Ok((etag, size)) => found.push(Entry { key, etag, size }),
+            // Deleted since the directory was read.
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(())
+}
+
+/// The names in `dir` under which there is at least one object.
+pub(crate) fn children(dir: &Path) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for (path, is_dir) in rows(dir)? {
+        if !is_dir || holds_object(&path)? {
+            names.extend(path.file_name().and_then(|n| n.to_str()).map(ToOwned::to_owned));
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+fn holds_object(dir: &Path) -> io::Result<bool> {
+    for (path, is_dir) in rows(dir)? {
+        if !is_dir || holds_object(&path)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// The entries of a directory; none when it does not exist.
+fn rows(dir: &Path) -> io::Result<Vec<(PathBuf, bool)>> {
+    let listing = match fs::read_dir(dir) {
+        Ok(listing) => listing,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => return Err(e),
+    };
+    let mut rows = Vec::new();
+    for row in listing {
+        let row = row?;
+        rows.push((row.path(), row.file_type()?.is_dir()));
+    }
+    Ok(rows)
+}
+
+fn key_of(root: &Path, path: &Path) -> Option<Key> {
+    Key::from_listing(path.strip_prefix(root).ok()?.to_str()?)
+}

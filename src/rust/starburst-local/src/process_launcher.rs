@@ -1,0 +1,193 @@
+//! Workers as processes of this machine.
+use crate::process::{LocalFates, signal, this_process};
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use rustix::process::Signal;
+use starburst_core::{
+    clock::Clock,
+    heartbeat::ProcessId,
+    ids::{SessionId, WorkerId},
+    launch::{Fate, Fates, LaunchError, LaunchSpec, Launcher, LogSpan},
+};
+use std::{
+    collections::HashMap,
+    fs::File,
+    io::{self, Read, Seek, SeekFrom},
+    os::unix::process::ExitStatusExt,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::Arc,
+    time::Duration,
+};
+
+/// How long a worker gets between being asked to stop and being made to.
+const STOP_LIMIT: Duration = Duration::from_millis(1_500);
+/// The most of a log that is read at once.
+const LOG_MAX: u64 = 1 << 20;
+
+/// How to start a worker.
+#[derive(Debug, Clone)]
+pub struct WorkerProgram {
+    /// The `starburst-worker` binary.
+    pub program: PathBuf,
+    /// `R_HOME` of the R it is to run.
+    pub r_home: PathBuf,
+    /// The folder with the R side of the worker.
+    pub scripts: PathBuf,
+    /// Virtual CPUs that a task is told it has.
+    pub cpu: f64,
+    /// Environment of the worker's R, such as `R_LIBS`.
+    pub env: Vec<(String, String)>,
+}
+
+/// Starts worker processes that drain sessions of one directory store.
+#[derive(Debug)]
+pub struct ProcessLauncher {
+    store: PathBuf,
+    program: WorkerProgram,
+    clock: Arc<dyn Clock>,
+    children: Mutex<HashMap<WorkerId, Child>>,
+    ended: Mutex<HashMap<WorkerId, String>>,
+}
+
+impl ProcessLauncher {
+    /// A launcher for the store in this directory.
+    pub fn new(store: PathBuf, program: WorkerProgram, clock: Arc<dyn Clock>) -> Self {
+        Self { store, program, clock, children: Mutex::default(), ended: Mutex::default() }
+    }
+
+    fn command(&self, spec: &LaunchSpec, log: File) -> io::Result<Command> {
+        let mut command = Command::new(&self.program.program);
+        command
+            .arg("--store")
+            .arg(&self.store)
+            .arg("--r-home")
+            .arg(&self.program.r_home)
+            .arg("--scripts")
+            .arg(&self.program.scripts)
+            .arg("--cpu")
+            .arg(self.program.cpu.to_string())
+            .args(["--session", spec.session.as_str()])
+            .args(["--worker", spec.worker.as_str()])
+            .args(["--rank", &spec.rank.to_string()])
+            .envs(self.program.env.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log);
+        if !spec.detached {
+            command.args(["--parent", &std::process::id().to_string()]);
+        }
+        Ok(command)
+    }
+
+    /// The exit status of a child of ours that has ended.
+    fn reap(&self, worker: &WorkerId) -> Option<Fate> {
+        if let Some(how) = self.ended.lock().get(worker) {
+            return Some(Fate::Gone(how.clone()));
+        }
+        let mut children = self.children.lock();
+        let child = children.get_mut(worker)?;
+        match child.try_wait() {
+            Ok(Some(status)) => {
+                let how = in_words(status);
+                self.ended.lock().insert(worker.clone(), how.clone());
+                children.remove(worker);
+                Some(Fate::Gone(how))
+            }
+            Ok(None) => Some(Fate::Alive),
+            Err(_) => None,
+        }
+    }
+}
+
+/// Where a worker's log is.
+pub fn log_path(store: &Path, session: &SessionId, worker: &WorkerId) -> PathBuf {
+    store.join("logs").join(session.as_str()).join(format!("{worker}.log"))
+}
+
+fn in_words(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(0), _) => "its process ended".to_owned(),
+        (Some(code), _) => format!("its process ended with exit code {code}"),
+        (None, Some(signal)) => format!("its process was ended by signal {signal}"),
+        (None, None) => "its process ended".to_owned(),
+    }
+}
+
+#[async_trait]
+impl Fates for ProcessLauncher {
+    async fn fate(&self, worker: &WorkerId, process: Option<&ProcessId>) -> Fate {
+        match self.reap(worker) {
+            Some(fate) => fate,
+            None => LocalFates.fate(worker, process).await,
+        }
+    }
+}
+
+#[async_trait]
+impl Launcher for ProcessLauncher {
+    async fn launch(&self, spec: &LaunchSpec) -> Result<(), LaunchError> {
+        let failed = |what: &Path| {
+            let what = what.display().to_string();
+            move |e: io::Error| LaunchError::Failed { message: format!("{what}: {e}") }
+        };
+        let path = log_path(&self.store, &spec.session, &spec.worker);
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent).map_err(failed(parent))?;
+        }
+        let open = File::options().create(true).append(true).open(&path);
+        let mut command =
+            open.and_then(|log| self.command(spec, log)).map_err(failed(&path))?;
+        let child = command.spawn().map_err(failed(&self.program.program))?;
+        self.children.lock().insert(spec.worker.clone(), child);
+        Ok(())
+    }
+
+    async fn stop(&self, worker: &WorkerId, process: Option<&ProcessId>) {
+        let child = self.children.lock().get(worker).map(Child::id);
+        let process = match (child, process) {
+            (Some(pid), _) => ProcessId { pid, started: 0, ..this_process() },
+            (None, Some(process)) => process.clone(),
+            (None, None) => return,
+        };
+        signal(&process, Signal::TERM);
+        let start = self.clock.now();
+        while self.fate(worker, Some(&process)).await == Fate::Alive {
+            if self.clock.now().since(start) >= STOP_LIMIT {
+                signal(&process, Signal::KILL);
+                break;
+            }
+            self.clock.sleep(Duration::from_millis(10)).await;
+        }
+        self.reap(worker);
+    }
+
+    async fn log(
+        &self,
+        session: &SessionId,
+        worker: &WorkerId,
+        span: Option<LogSpan>,
+        tail: u64,
+    ) -> String {
+        let path = log_path(&self.store, session, worker);
+        let read = tokio::task::spawn_blocking(move || read_log(&path, span, tail)).await;
+        read.ok().and_then(Result::ok).unwrap_or_default()
+    }
+
+    async fn forget_logs(&self, session: &SessionId) {
+        let _ = std::fs::remove_dir_all(self.store.join("logs").join(session.as_str()));
+    }
+}
+
+fn read_log(path: &Path, span: Option<LogSpan>, tail: u64) -> io::Result<String> {
+    let mut file = File::open(path)?;
+    let len = file.metadata()?.len();
+    let (from, to) = match span {
+        Some(span) => (span.from.min(len), span.to.min(len)),
+        None => (len.saturating_sub(tail), len),
+    };
+    file.seek(SeekFrom::Start(from))?;
+    let mut bytes = Vec::new();
+    file.take(to.saturating_sub(from).min(LOG_MAX)).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}

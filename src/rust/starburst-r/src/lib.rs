@@ -1,0 +1,22 @@
+//! R bindings: convert, call, convert back. No decisions here.
+//!
+//! Every call is short, or waits in steps during which Ctrl-C is looked for. Nothing calls R but the
+//! thread that R called.
+
+mod convert;
+mod error;
+mod manage;
+mod runtime;
+mod session;
+mod task;
+mod value;
+
+use extendr_api::prelude::*;
+
+extendr_module! {
+    mod starburst;
+    use session;
+    use task;
+    use manage;
+    use value;
+}

@@ -1,0 +1,191 @@
+//! Status, lists, and what changes or ends a session.
+use crate::{
+    convert,
+    error::Result,
+    runtime,
+    session::{client, deps},
+};
+use extendr_api::prelude::*;
+use starburst_core::{
+    client::{self, Client},
+    heartbeat::WorkerState,
+    ids::{TaskId, WorkerId},
+    launch::LogSpan,
+    patrol::Verdict,
+};
+use starburst_local::SystemClock;
+use std::{sync::Arc, time::Duration};
+
+/// The session's tasks by state, its workers, and its own state.
+#[extendr]
+fn rs_status(handle: Robj, refresh: bool) -> Result<List> {
+    let client = client(&handle)?;
+    let workers = runtime::wait(async {
+        if refresh {
+            client.refresh().await?;
+        }
+        client.workers().await
+    })??;
+    let (mut ids, mut states, mut finished, mut busy) = (vec![], vec![], vec![], vec![]);
+    for (beat, verdict) in workers {
+        let state = match (verdict, &beat.state) {
+            (Verdict::Dead(why), _) => format!("gone: {why}"),
+            (Verdict::Alive, WorkerState::Starting) => "starting".into(),
+            (Verdict::Alive, WorkerState::Idle) => "idle".into(),
+            (Verdict::Alive, WorkerState::Busy) => "busy".into(),
+            (Verdict::Alive, WorkerState::Left { reason, .. }) => format!("gone: {reason}"),
+            (Verdict::Alive, WorkerState::Refused { message }) => format!("refused: {message}"),
+        };
+        ids.push(beat.worker.to_string());
+        states.push(state);
+        finished.push(beat.finished as f64);
+        busy.push(beat.busy_ms as f64 / 1e3);
+    }
+    let manifest = client.manifest();
+    Ok(list!(
+        counts = convert::counts(&client.summary()),
+        workers = list!(worker = ids, state = states, finished = finished, busy_seconds = busy),
+        state = client::state_word(&manifest, now()),
+        workers_wanted = f64::from(manifest.workers),
+        created_at = convert::seconds(manifest.created_at),
+        deadline = convert::seconds(manifest.deadline)
+    ))
+}
+
+fn now() -> starburst_core::clock::UnixMillis {
+    starburst_core::clock::Clock::wall(&SystemClock::default())
+}
+
+/// Tasks by state, from memory.
+#[extendr]
+fn rs_counts(handle: Robj) -> Result<List> {
+    Ok(convert::counts(&client(&handle)?.summary()))
+}
+
+/// Every task in the order of submission.
+#[extendr]
+fn rs_tasks(handle: Robj) -> Result<List> {
+    let rows = client(&handle)?.rows();
+    let ids: Vec<String> = rows.iter().map(|row| row.id.to_string()).collect();
+    let states: Vec<&str> = rows.iter().map(|row| convert::word(row.known)).collect();
+    let labels: Vec<Option<String>> = rows.iter().map(|row| row.label.clone()).collect();
+    Ok(list!(id = ids, state = states, label = labels))
+}
+
+/// Brings what this client knows up to date.
+#[extendr]
+fn rs_refresh(handle: Robj) -> Result<()> {
+    let client = client(&handle)?;
+    Ok(runtime::wait(async { client.refresh().await })??)
+}
+
+/// Lets workers be started for the tasks that are there.
+#[extendr]
+fn rs_engage(handle: Robj) -> Result<()> {
+    client(&handle)?.engage();
+    Ok(())
+}
+
+/// Changes the number of workers wanted.
+#[extendr]
+fn rs_scale(handle: Robj, workers: f64) -> Result<()> {
+    client(&handle)?.scale(workers as u32);
+    Ok(())
+}
+
+async fn change(client: &Arc<Client>, ids: &[String], retry: bool) -> Result<f64> {
+    let ids: Vec<TaskId> =
+        ids.iter().map(|id| TaskId::parse(id)).collect::<std::result::Result<_, _>>()?;
+    let count = if retry { client.retry(&ids).await? } else { client.cancel(&ids).await? };
+    Ok(count as f64)
+}
+
+/// Withdraws tasks that have not ended; returns how many.
+#[extendr]
+fn rs_cancel(handle: Robj, ids: Vec<String>) -> Result<f64> {
+    let client = client(&handle)?;
+    runtime::wait(change(&client, &ids, false))?
+}
+
+/// Lets failed and cancelled tasks run again; returns how many.
+#[extendr]
+fn rs_retry(handle: Robj, ids: Vec<String>) -> Result<f64> {
+    let client = client(&handle)?;
+    runtime::wait(change(&client, &ids, true))?
+}
+
+/// Moves the deadline; returns it in seconds since the epoch.
+#[extendr]
+fn rs_extend(handle: Robj, seconds: f64) -> Result<f64> {
+    let client = client(&handle)?;
+    let by = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
+    Ok(convert::seconds(runtime::wait(async { client.extend(by).await })??))
+}
+
+/// Takes no more tasks, and stops the workers if asked to.
+#[extendr]
+fn rs_close(handle: Robj, stop_workers: bool) -> Result<()> {
+    let client = client(&handle)?;
+    runtime::wait(async {
+        client.close().await?;
+        if stop_workers {
+            client.stop_workers().await;
+        }
+        Ok::<(), starburst_core::error::Error>(())
+    })??;
+    Ok(())
+}
+
+/// Deletes the session.
+#[extendr]
+fn rs_delete(handle: Robj) -> Result<()> {
+    let client = client(&handle)?;
+    Ok(runtime::wait(async { client.delete().await })??)
+}
+
+/// What a worker's R printed: a span of its log, or the last bytes.
+#[extendr]
+fn rs_log(handle: Robj, worker: &str, from: f64, to: f64, tail: f64) -> Result<String> {
+    let (client, worker) = (client(&handle)?, WorkerId::parse(worker)?);
+    let span = (to > from).then_some(LogSpan { from: from as u64, to: to as u64 });
+    runtime::wait(async { client.log(&worker, span, tail as u64).await })
+}
+
+/// All sessions of a store.
+#[extendr]
+fn rs_sessions(config: List) -> Result<List> {
+    let deps = deps(&config)?;
+    let rows = runtime::wait(async { client::list_sessions(&deps).await })??;
+    let number = |f: &dyn Fn(&client::SessionRow) -> f64| rows.iter().map(f).collect::<Vec<f64>>();
+    let ids: Vec<String> = rows.iter().map(|r| r.manifest.session.to_string()).collect();
+    let states: Vec<&str> = rows.iter().map(|r| client::state_word(&r.manifest, now())).collect();
+    Ok(list!(
+        session_id = ids,
+        created_at = number(&|r| convert::seconds(r.manifest.created_at)),
+        last_activity = number(&|r| convert::seconds(r.last_activity)),
+        total_tasks = number(&|r| r.tasks.total() as f64),
+        pending = number(&|r| r.tasks.pending as f64),
+        running = number(&|r| r.tasks.running as f64),
+        completed = number(&|r| r.tasks.completed as f64),
+        failed = number(&|r| r.tasks.failed as f64),
+        cancelled = number(&|r| r.tasks.cancelled as f64),
+        state = states
+    ))
+}
+
+extendr_module! {
+    mod manage;
+    fn rs_status;
+    fn rs_counts;
+    fn rs_tasks;
+    fn rs_refresh;
+    fn rs_engage;
+    fn rs_scale;
+    fn rs_cancel;
+    fn rs_retry;
+    fn rs_extend;
+    fn rs_close;
+    fn rs_delete;
+    fn rs_log;
+    fn rs_sessions;
+}

@@ -1,0 +1,70 @@
+//! The background threads: made on first use, and made anew in a forked child, which has none.
+use crate::error::{RError, Result};
+use nix::sys::signal::{SigSet, Signal};
+use parking_lot::Mutex;
+use std::{future::Future, time::Duration};
+use tokio::runtime::{Builder, Runtime};
+
+unsafe extern "C" {
+    fn starburst_interrupted() -> i32;
+}
+
+/// How often Ctrl-C is looked for while a call waits.
+const INTERRUPT_CHECK: Duration = Duration::from_millis(50);
+
+static CURRENT: Mutex<Option<(u32, &'static Runtime)>> = Mutex::new(None);
+
+/// This process's runtime. It is never dropped: its threads end with the process.
+pub(crate) fn runtime() -> Result<&'static Runtime> {
+    let mut current = CURRENT.lock();
+    let pid = std::process::id();
+    if let Some((owner, runtime)) = *current
+        && owner == pid
+    {
+        return Ok(runtime);
+    }
+    let made = Builder::new_multi_thread()
+        .worker_threads(2)
+        .max_blocking_threads(64)
+        .enable_time()
+        .thread_name("starburst")
+        .on_thread_start(leave_signals_to_r)
+        .build();
+    let made = made.map_err(|error| {
+        RError::Core(starburst_core::error::Error::Internal {
+            detail: format!("cannot start background threads: {error}"),
+        })
+    })?;
+    let runtime: &'static Runtime = Box::leak(Box::new(made));
+    *current = Some((pid, runtime));
+    Ok(runtime)
+}
+
+/// R's signal handlers must not run on our threads.
+fn leave_signals_to_r() {
+    let mut signals = SigSet::all();
+    for own in [Signal::SIGSEGV, Signal::SIGBUS, Signal::SIGFPE, Signal::SIGILL, Signal::SIGABRT] {
+        signals.remove(own);
+    }
+    let _ = signals.thread_block();
+}
+
+/// Waits for something, and looks for Ctrl-C meanwhile. The wait is abandoned when it comes.
+pub(crate) fn wait<T>(future: impl Future<Output = T>) -> Result<T> {
+    let runtime = runtime()?;
+    runtime.block_on(async {
+        tokio::pin!(future);
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut future => return Ok(done),
+                () = tokio::time::sleep(INTERRUPT_CHECK) => {
+                    // SAFETY: this is the thread R called, and the shim catches R's jump.
+                    if unsafe { starburst_interrupted() } != 0 {
+                        return Err(RError::Interrupted);
+                    }
+                }
+            }
+        }
+    })
+}

@@ -1,0 +1,174 @@
+//! Frames between the worker and its R. They travel on pipes of their own: user code prints to stdout.
+//!
+//! To R: four 32-bit integers (what, kind, number, 0), then one R serialization stream, which says itself
+//! where it ends. From R: two 32-bit integers (what, number), the length as a double, then that many
+//! bytes. All in native byte order: both ends are on one machine.
+use starburst_core::{
+    blob::{Material, Packed, Packer},
+    segment::TaskKind,
+    worker::evaluator::{Job, Outcome},
+};
+use std::{
+    io::{self, Read, Write},
+    sync::Arc,
+};
+
+/// The longest frame that is not a result: a condition or a message.
+const SMALL_MAX: u64 = 64 << 20;
+/// Bytes moved at a time.
+const PIECE: usize = 1 << 20;
+
+/// What R said.
+#[derive(Debug)]
+pub(crate) enum Said {
+    /// It is ready; its version and that of `future`.
+    Ready { r: (u32, u32), future: String },
+    /// A job ended.
+    Ended { number: u64, outcome: Outcome },
+    /// A job signalled a condition.
+    Signal { number: u64, condition: Vec<u8> },
+}
+
+/// Writes a job, and before it what it shares, unless R has that already.
+pub(crate) fn write_job(
+    to: &mut impl Write,
+    job: &Job,
+    common_there: &mut Option<u64>,
+) -> io::Result<()> {
+    if let Some(common) = &job.common
+        && *common_there != Some(common.id)
+    {
+        write_header(to, 2, 0, 0)?;
+        write_material(to, &common.material)?;
+        *common_there = Some(common.id);
+    }
+    let kind = match job.kind {
+        TaskKind::Future => 0,
+        TaskKind::Call => 1,
+        TaskKind::Element => 2,
+    };
+    write_header(to, 1, kind, job.number)?;
+    write_material(to, &job.payload)?;
+    to.flush()
+}
+
+fn write_header(to: &mut impl Write, what: i32, kind: i32, number: u64) -> io::Result<()> {
+    let number = i32::try_from(number).map_err(io::Error::other)?;
+    for field in [what, kind, number, 0] {
+        to.write_all(&field.to_ne_bytes())?;
+    }
+    Ok(())
+}
+
+fn write_material(to: &mut impl Write, material: &Material) -> io::Result<()> {
+    for piece in material.pieces() {
+        to.write_all(&piece.map_err(io::Error::other)?)?;
+    }
+    Ok(())
+}
+
+/// Reads one frame; `None` when R closed its end.
+pub(crate) fn read_frame(from: &mut impl Read) -> io::Result<Option<Said>> {
+    let mut header = [0u8; 16];
+    match from.read_exact(&mut header) {
+        Ok(()) => {}
+        Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+        Err(e) => return Err(e),
+    }
+    let [a, b, c, d, e, f, g, h, len @ ..] = header;
+    let what = i32::from_ne_bytes([a, b, c, d]);
+    let number = u64::try_from(i32::from_ne_bytes([e, f, g, h])).map_err(io::Error::other)?;
+    let len = f64::from_ne_bytes(len);
+    if !(0.0..=9e15).contains(&len) {
+        return Err(io::Error::other("impossible length"));
+    }
+    let len = len as u64;
+    let said = match what {
+        1 => Said::Ended { number, outcome: Outcome::Value(pack(from, len)?) },
+        2 => Said::Ended { number, outcome: Outcome::Error(pack(from, len)?) },
+        3 => {
+            let message = String::from_utf8_lossy(&small(from, len)?).into_owned();
+            Said::Ended { number, outcome: Outcome::Unreadable(message) }
+        }
+        4 => Said::Signal { number, condition: small(from, len)? },
+        5 => ready(&small(from, len)?)?,
+        _ => return Err(io::Error::other("unknown frame")),
+    };
+    Ok(Some(said))
+}
+
+/// Packs a result while it arrives, so that it is never in memory as a whole.
+fn pack(from: &mut impl Read, len: u64) -> io::Result<Packed> {
+    let mut packer = Packer::new(Arc::default());
+    let mut left = len;
+    let mut piece = vec![0; PIECE.min(usize::try_from(len).unwrap_or(PIECE))];
+    while left > 0 {
+        let now = piece.len().min(usize::try_from(left).unwrap_or(PIECE));
+        from.read_exact(&mut piece[..now])?;
+        packer.write(&piece[..now]);
+        left -= now as u64;
+    }
+    Ok(packer.finish())
+}
+
+fn small(from: &mut impl Read, len: u64) -> io::Result<Vec<u8>> {
+    if len > SMALL_MAX {
+        return Err(io::Error::other("a condition of more than 64 MB"));
+    }
+    let mut bytes = Vec::new();
+    from.take(len).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 == len { Ok(bytes) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+}
+
+fn ready(bytes: &[u8]) -> io::Result<Said> {
+    let text = String::from_utf8_lossy(bytes);
+    let mut lines = text.lines();
+    let mut number = || lines.next().and_then(|line| line.parse().ok());
+    let r = number().zip(number()).ok_or_else(|| io::Error::other("R did not say its version"))?;
+    Ok(Said::Ready { r, future: lines.next().unwrap_or_default().to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use starburst_core::blob::Payload;
+
+    fn frame(what: i32, number: i32, body: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        out.extend_from_slice(&what.to_ne_bytes());
+        out.extend_from_slice(&number.to_ne_bytes());
+        out.extend_from_slice(&(body.len() as f64).to_ne_bytes());
+        out.extend_from_slice(body);
+        out
+    }
+
+    #[test]
+    fn a_result_is_read() {
+        let bytes = frame(1, 7, b"abc");
+        let Some(Said::Ended { number: 7, outcome: Outcome::Value(packed) }) =
+            read_frame(&mut &bytes[..]).unwrap()
+        else {
+            panic!("another frame");
+        };
+        assert_eq!(packed.payload, Payload::Inline("abc".into()));
+    }
+
+    #[test]
+    fn the_version_is_read() {
+        let bytes = frame(5, 0, b"4\n2\n1.31.0\n");
+        let Some(Said::Ready { r: (4, 2), future }) = read_frame(&mut &bytes[..]).unwrap() else {
+            panic!("another frame");
+        };
+        assert_eq!(future, "1.31.0");
+    }
+
+    #[test]
+    fn a_closed_pipe_is_the_end_and_a_cut_frame_is_an_error() {
+        assert!(read_frame(&mut &b""[..]).unwrap().is_none());
+        let bytes = frame(4, 1, b"abc");
+        assert!(read_frame(&mut &bytes[..bytes.len() - 1]).is_err());
+        let mut long = frame(4, 1, b"");
+        long[8..16].copy_from_slice(&1e12f64.to_ne_bytes());
+        assert!(read_frame(&mut &long[..]).is_err());
+    }
+}

@@ -1,0 +1,342 @@
+//! One persistent R process: started directly, warmed once, killed and replaced when it must be.
+use crate::{
+    args::Args,
+    frames::{self, Said},
+    r_words,
+};
+use async_trait::async_trait;
+use command_fds::{CommandFdExt, FdMapping};
+use rustix::process::{Pid, Signal};
+use starburst_core::{
+    launch::LogSpan,
+    manifest::ClientR,
+    worker::evaluator::{Evaluator, Event, Job},
+};
+use starburst_local::log_path;
+use std::{
+    collections::VecDeque,
+    io::{self, BufWriter},
+    os::fd::OwnedFd,
+    path::PathBuf,
+    process::Stdio,
+    thread,
+    time::{Duration, Instant},
+};
+use tokio::{
+    process::{Child, Command},
+    sync::mpsc,
+};
+
+/// How long R may take to become ready.
+const START_LIMIT: Duration = Duration::from_secs(120);
+/// How long what R had written is waited for once it has ended.
+const LAST_WORDS: Duration = Duration::from_millis(1_000);
+/// Frames of R that wait to be taken; beyond that R waits.
+const SAID_AHEAD: usize = 256;
+/// How much of the last output is shown with the reason of a death.
+const TAIL: u64 = 1_500;
+
+/// How to start R.
+#[derive(Debug, Clone)]
+pub(crate) struct RConfig {
+    program: PathBuf,
+    home: PathBuf,
+    script: PathBuf,
+    cpu: f64,
+    log: PathBuf,
+    temporary: PathBuf,
+}
+
+impl RConfig {
+    pub(crate) fn new(args: &Args) -> Result<Self, String> {
+        let direct = args.r_home.join("bin/exec/R");
+        let program = if direct.exists() { direct } else { args.r_home.join("bin/R") };
+        if !program.exists() {
+            return Err(format!("there is no R in {}", args.r_home.display()));
+        }
+        let name = format!("starburst-{}", args.worker);
+        Ok(Self {
+            program,
+            home: args.r_home.clone(),
+            script: args.scripts.join("worker.R"),
+            cpu: args.cpu,
+            log: log_path(&args.store, &args.session, &args.worker),
+            temporary: std::env::temp_dir().join(name),
+        })
+    }
+
+    fn log_len(&self) -> u64 {
+        std::fs::metadata(&self.log).map_or(0, |m| m.len())
+    }
+}
+
+/// An R process, or the place for one.
+#[derive(Debug)]
+pub(crate) struct RProcess {
+    config: RConfig,
+    live: Option<Live>,
+    /// Jobs R has, with the time and the log's length when each began.
+    jobs: VecDeque<u64>,
+    began: Began,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Began {
+    at: Instant,
+    log: u64,
+}
+
+#[derive(Debug)]
+struct Live {
+    child: Child,
+    jobs: std::sync::mpsc::Sender<Job>,
+    said: mpsc::Receiver<io::Result<Said>>,
+}
+
+impl Drop for RProcess {
+    fn drop(&mut self) {
+        self.end();
+        let _ = std::fs::remove_dir_all(&self.config.temporary);
+    }
+}
+
+#[allow(clippy::disallowed_methods)] // the rim of the program, where real time comes in
+impl RProcess {
+    pub(crate) fn new(config: RConfig) -> Self {
+        let began = Began { at: Instant::now(), log: 0 };
+        Self { config, live: None, jobs: VecDeque::new(), began }
+    }
+
+    /// Starts R and waits until it has loaded what it needs; returns its versions.
+    pub(crate) async fn warm_up(&mut self) -> Result<ClientR, String> {
+        let live = self.start()?;
+        let said = tokio::time::timeout(START_LIMIT, live.said.recv()).await;
+        let problem = match said {
+            Ok(Some(Ok(Said::Ready { r, future }))) => return Ok(ClientR { r, future }),
+            Ok(Some(Ok(_))) => "R did not begin with its version".to_owned(),
+            Ok(Some(Err(error))) => error.to_string(),
+            Ok(None) => match live.child.wait().await {
+                Ok(status) => r_words::how_it_ended(status),
+                Err(error) => error.to_string(),
+            },
+            Err(_) => format!("R was not ready after {} s", START_LIMIT.as_secs()),
+        };
+        self.end();
+        Err(with_output(format!("R cannot start: {problem}"), &self.tail(0)))
+    }
+
+    fn start(&mut self) -> Result<&mut Live, String> {
+        self.end();
+        let log = self.config.log_len();
+        let live = spawn(&self.config).map_err(|e| format!("R cannot start: {e}"))?;
+        self.began = Began { at: Instant::now(), log };
+        Ok(self.live.insert(live))
+    }
+
+    /// Kills R with everything it started.
+    fn end(&mut self) {
+        self.jobs.clear();
+        if let Some(mut live) = self.live.take() {
+            kill_group(&live.child);
+            let _ = live.child.start_kill();
+            // Reaped in the background; a process that was killed does not take long.
+            tokio::spawn(async move { live.child.wait().await });
+        }
+    }
+
+    fn tail(&self, from: u64) -> String {
+        let Ok(bytes) = std::fs::read(&self.config.log) else { return String::new() };
+        let from = usize::try_from(from.max((bytes.len() as u64).saturating_sub(TAIL)));
+        let rest = from.ok().and_then(|from| bytes.get(from..)).unwrap_or_default();
+        String::from_utf8_lossy(rest).trim().to_owned()
+    }
+
+    fn next_began(&mut self) -> (Duration, Option<LogSpan>) {
+        let ran = self.began.at.elapsed();
+        let to = self.config.log_len();
+        let span = LogSpan { from: self.began.log, to };
+        self.began = Began { at: Instant::now(), log: to };
+        (ran, (span.to > span.from).then_some(span))
+    }
+
+    /// R has ended: takes what it had still written, or says why it ended.
+    async fn last_words(&mut self, status: io::Result<std::process::ExitStatus>) -> Event {
+        let reason = match status {
+            Ok(status) => r_words::how_it_ended(status),
+            Err(error) => format!("R is gone: {error}"),
+        };
+        if let Some(live) = &mut self.live {
+            // What R started may hold the pipe open.
+            kill_group(&live.child);
+            let last = tokio::time::timeout(LAST_WORDS, live.said.recv()).await;
+            if let Ok(Some(Ok(said))) = last
+                && let Some(event) = self.event_of(said)
+            {
+                return event;
+            }
+        }
+        let reason = with_output(reason, &self.tail(self.began.log));
+        self.end();
+        Event::Died { reason }
+    }
+
+    fn event_of(&mut self, said: Said) -> Option<Event> {
+        match said {
+            // A replacement that is warm now: the first job begins.
+            Said::Ready { .. } => {
+                self.began = Began { at: Instant::now(), log: self.config.log_len() };
+                None
+            }
+            Said::Signal { number, condition } => {
+                Some(Event::Signal { number, condition: condition.into() })
+            }
+            Said::Ended { number, outcome } => {
+                self.jobs.pop_front();
+                let (ran, log) = self.next_began();
+                Some(Event::Ended { number, outcome, ran, log })
+            }
+        }
+    }
+}
+
+#[async_trait]
+#[allow(clippy::disallowed_methods)] // the rim of the program, where real time comes in
+impl Evaluator for RProcess {
+    async fn submit(&mut self, job: Job) -> Result<(), String> {
+        if self.live.is_none() {
+            self.start()?;
+        }
+        if self.jobs.is_empty() {
+            self.began = Began { at: Instant::now(), log: self.config.log_len() };
+        }
+        self.jobs.push_back(job.number);
+        if let Some(live) = &self.live {
+            // A writer that is gone has met the end of R, which is reported as an event.
+            let _ = live.jobs.send(job);
+        }
+        Ok(())
+    }
+
+    async fn event(&mut self) -> Event {
+        loop {
+            let Some(live) = &mut self.live else {
+                return Event::Died { reason: "R is gone".into() };
+            };
+            let said = tokio::select! {
+                biased;
+                said = live.said.recv() => said,
+                status = live.child.wait() => return self.last_words(status).await,
+            };
+            match said {
+                Some(Ok(said)) => {
+                    if let Some(event) = self.event_of(said) {
+                        return event;
+                    }
+                }
+                Some(Err(error)) => {
+                    self.end();
+                    return Event::Died { reason: format!("R answered nonsense: {error}") };
+                }
+                None => {
+                    // R closed its end: it has ended, or is about to.
+                    let waited = tokio::time::timeout(LAST_WORDS, live.child.wait()).await;
+                    let status = waited.unwrap_or_else(|_| Err(io::Error::other("it went silent")));
+                    return self.last_words(status).await;
+                }
+            }
+        }
+    }
+
+    async fn kill(&mut self) {
+        self.end();
+    }
+}
+
+fn with_output(reason: String, output: &str) -> String {
+    if output.is_empty() { reason } else { format!("{reason}; it printed last:\n{output}") }
+}
+
+fn kill_group(child: &Child) {
+    let pid = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+    if let Some(pid) = pid {
+        let _ = rustix::process::kill_process_group(pid, Signal::KILL);
+    }
+}
+
+fn spawn(config: &RConfig) -> io::Result<Live> {
+    let (for_r, to_r) = io::pipe()?;
+    let (from_r, by_r) = io::pipe()?;
+    std::fs::create_dir_all(&config.temporary)?;
+    let log = std::fs::File::options().create(true).append(true).open(&config.log)?;
+    let libraries = std::env::var("LD_LIBRARY_PATH").unwrap_or_default();
+    let lib = config.home.join("lib");
+    let mut command = std::process::Command::new(&config.program);
+    command
+        .args(["--vanilla", "--no-echo"])
+        .arg(format!("--file={}", config.script.display()))
+        .arg("--args")
+        .arg(config.cpu.to_string())
+        .env("R_HOME", &config.home)
+        .env("LD_LIBRARY_PATH", format!("{}:{libraries}", lib.display()))
+        .env("TMPDIR", &config.temporary)
+        // What plan the user's own sessions start with is nothing to a worker.
+        .env_remove("R_FUTURE_PLAN")
+        .env_remove("R_DEFAULT_PACKAGES")
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log);
+    let mapping = |parent_fd: OwnedFd, child_fd| FdMapping { parent_fd, child_fd };
+    command
+        .fd_mappings(vec![mapping(for_r.into(), 3), mapping(by_r.into(), 4)])
+        .map_err(io::Error::other)?;
+    end_with_parent(&mut command);
+    let mut command = Command::from(command);
+    let child = command.process_group(0).kill_on_drop(true).spawn()?;
+    // The command holds the child's ends of the pipes; with them open R's end would not be seen.
+    drop(command);
+
+    let (jobs, queue) = std::sync::mpsc::channel::<Job>();
+    thread::spawn(move || {
+        let (mut to, mut common) = (BufWriter::with_capacity(1 << 16, to_r), None);
+        while let Ok(job) = queue.recv() {
+            if frames::write_job(&mut to, &job, &mut common).is_err() {
+                return;
+            }
+        }
+    });
+    let (saying, said) = mpsc::channel(SAID_AHEAD);
+    thread::spawn(move || {
+        let mut from = io::BufReader::with_capacity(1 << 16, from_r);
+        loop {
+            let frame = frames::read_frame(&mut from);
+            let goes_on = matches!(frame, Ok(Some(_)));
+            if let Some(frame) = frame.transpose()
+                && saying.blocking_send(frame).is_err()
+            {
+                return;
+            }
+            if !goes_on {
+                return;
+            }
+        }
+    });
+    Ok(Live { child, jobs, said })
+}
+
+/// Makes the system kill R when this worker dies, even by SIGKILL.
+#[cfg(target_os = "linux")]
+#[allow(unsafe_code)]
+fn end_with_parent(command: &mut std::process::Command) {
+    use std::os::unix::process::CommandExt;
+    // SAFETY: the closure runs between fork and exec and makes one system call, which is safe there.
+    unsafe {
+        command.pre_exec(|| {
+            rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
+                .map_err(io::Error::from)
+        });
+    }
+}
+
+/// Elsewhere R ends when it next looks at its pipe.
+#[cfg(not(target_os = "linux"))]
+fn end_with_parent(_: &mut std::process::Command) {}

@@ -1,0 +1,162 @@
+/* R's own serialization as a stream to and from Rust.
+ *
+ * R reports errors by jumping. No jump may cross a Rust frame, so everything that can raise one runs
+ * inside R_ToplevelExec here, and the callbacks into Rust have returned before anything jumps. */
+#include <R.h>
+#include <Rinternals.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#define BUFFER 65536
+#define MESSAGE 1024
+
+typedef void (*write_fn)(void *sink, const uint8_t *bytes, size_t count);
+typedef size_t (*read_fn)(void *source, uint8_t *bytes, size_t count);
+
+typedef struct {
+  SEXP value;
+  void *rust;
+  write_fn write;
+  read_fn read;
+  char message[MESSAGE];
+  int failed;
+  size_t at, held;
+  uint8_t buffer[BUFFER];
+} stream;
+
+static void drain(stream *s) {
+  if (s->held > 0) {
+    s->write(s->rust, s->buffer, s->held);
+    s->held = 0;
+  }
+}
+
+static void out_bytes(R_outpstream_t st, void *bytes, int count) {
+  stream *s = (stream *)st->data;
+  size_t n = (size_t)count;
+  if (n >= BUFFER) {
+    drain(s);
+    s->write(s->rust, bytes, n);
+    return;
+  }
+  if (s->held + n > BUFFER) drain(s);
+  memcpy(s->buffer + s->held, bytes, n);
+  s->held += n;
+}
+
+static void out_char(R_outpstream_t st, int c) {
+  uint8_t byte = (uint8_t)c;
+  out_bytes(st, &byte, 1);
+}
+
+static void take(stream *s, uint8_t *to, size_t n) {
+  size_t ready = s->held - s->at;
+  size_t now = ready < n ? ready : n;
+  memcpy(to, s->buffer + s->at, now);
+  s->at += now;
+  to += now;
+  n -= now;
+  if (n >= BUFFER) {
+    if (s->read(s->rust, to, n) != n) Rf_error("the serialized value is cut short");
+    return;
+  }
+  if (n > 0) {
+    s->held = s->read(s->rust, s->buffer, BUFFER);
+    s->at = 0;
+    if (s->held < n) Rf_error("the serialized value is cut short");
+    memcpy(to, s->buffer, n);
+    s->at = n;
+  }
+}
+
+static void in_bytes(R_inpstream_t st, void *to, int count) {
+  take((stream *)st->data, to, (size_t)count);
+}
+
+static int in_char(R_inpstream_t st) {
+  uint8_t byte;
+  take((stream *)st->data, &byte, 1);
+  return byte;
+}
+
+static SEXP serialize_body(void *data) {
+  stream *s = data;
+  struct R_outpstream_st st;
+  R_InitOutPStream(&st, (R_pstream_data_t)s, R_pstream_binary_format, 3, out_char, out_bytes, NULL,
+                   R_NilValue);
+  R_Serialize(s->value, &st);
+  drain(s);
+  return R_NilValue;
+}
+
+static SEXP unserialize_body(void *data) {
+  stream *s = data;
+  struct R_inpstream_st st;
+  R_InitInPStream(&st, (R_pstream_data_t)s, R_pstream_any_format, in_char, in_bytes, NULL,
+                  R_NilValue);
+  s->value = R_Unserialize(&st);
+  R_PreserveObject(s->value);
+  return R_NilValue;
+}
+
+static SEXP note(SEXP cnd, void *data) {
+  stream *s = data;
+  s->failed = 1;
+  SEXP call = PROTECT(Rf_lang2(Rf_install("conditionMessage"), cnd));
+  SEXP text = PROTECT(Rf_eval(call, R_BaseEnv));
+  if (TYPEOF(text) == STRSXP && XLENGTH(text) > 0) {
+    strncpy(s->message, Rf_translateCharUTF8(STRING_ELT(text, 0)), MESSAGE - 1);
+  }
+  UNPROTECT(2);
+  return R_NilValue;
+}
+
+typedef struct {
+  stream *s;
+  SEXP (*body)(void *);
+} guarded;
+
+static void run(void *data) {
+  guarded *g = data;
+  R_tryCatchError(g->body, g->s, note, g->s);
+}
+
+static int run_guarded(stream *s, SEXP (*body)(void *)) {
+  guarded g = {s, body};
+  if (!R_ToplevelExec(run, &g)) return 2;
+  return s->failed;
+}
+
+/* Serializes a value into a Rust sink. 0 for success, 1 for an error that the message names, 2 when
+ * Ctrl-C came in between. */
+int starburst_serialize(SEXP value, void *sink, write_fn write, char *message) {
+  stream *s = (stream *)R_alloc(1, sizeof(stream));
+  memset(s, 0, offsetof(stream, buffer));
+  s->value = value;
+  s->rust = sink;
+  s->write = write;
+  int failed = run_guarded(s, serialize_body);
+  if (failed) memcpy(message, s->message, MESSAGE);
+  return failed;
+}
+
+/* Reads a value from a Rust source. The value is preserved: the caller releases it. */
+int starburst_unserialize(void *source, read_fn read, SEXP *value, char *message) {
+  stream *s = (stream *)R_alloc(1, sizeof(stream));
+  memset(s, 0, offsetof(stream, buffer));
+  s->rust = source;
+  s->read = read;
+  int failed = run_guarded(s, unserialize_body);
+  if (failed) {
+    memcpy(message, s->message, MESSAGE);
+  } else {
+    *value = s->value;
+  }
+  return failed;
+}
+
+static void check(void *ignored) { R_CheckUserInterrupt(); }
+
+/* 1 when the user has pressed Ctrl-C; the interrupt is then taken, and the caller's to report. */
+int starburst_interrupted(void) { return !R_ToplevelExec(check, NULL); }
