@@ -56,19 +56,25 @@ wait_for_tasks <- function(handle, ids, timeout, progress, call) {
   }
 }
 
+# Results are fetched in groups: fast, and with no more than a group of them in memory twice.
+group_size <- 1000L
+
 fetch_tasks <- function(handle, ids, cache, call) {
   values <- vector("list", length(ids))
-  for (i in seq_along(ids)) {
-    id <- ids[[i]]
-    kept <- if (!is.null(cache)) cache[[id]]
-    if (is.null(kept)) {
-      left <- unwrap_native(rs_fetch(handle, id), call)
-      kept <- list(task_value(left, id))
+  missing <- if (is.null(cache)) seq_along(ids) else which(!ids %in% ls(cache, all.names = TRUE))
+  for (group in split(missing, (seq_along(missing) - 1L) %/% group_size)) {
+    columns <- unwrap_native(rs_fetch(handle, ids[group]), call)
+    for (k in seq_along(group)) {
+      id <- ids[[group[[k]]]]
+      kept <- list(task_value(fetch_row(columns, k), id))
+      values[group[[k]]] <- kept
       if (!is.null(cache)) {
         assign(id, kept, envir = cache)
       }
     }
-    values[i] <- kept
+  }
+  for (i in setdiff(seq_along(ids), missing)) {
+    values[i] <- cache[[ids[[i]]]]
   }
   names(values) <- ids
   values
@@ -78,8 +84,10 @@ session_errors <- function(handle, call = rlang::caller_env()) {
   unwrap_native(rs_refresh(handle), call)
   tasks <- unwrap_native(rs_tasks(handle), call)
   failed <- which(tasks$state == "failed")
-  rows <- lapply(failed, function(i) {
-    left <- unwrap_native(rs_fetch(handle, tasks$id[[i]]), call)
+  columns <- unwrap_native(rs_fetch(handle, tasks$id[failed]), call)
+  rows <- lapply(seq_along(failed), function(k) {
+    i <- failed[[k]]
+    left <- fetch_row(columns, k)
     cnd <- task_condition(left, tasks$id[[i]])
     data.frame(
       task_id = tasks$id[[i]],
@@ -87,7 +95,7 @@ session_errors <- function(handle, call = rlang::caller_env()) {
       class = class(cnd)[[1]],
       message = conditionMessage(cnd),
       attempts = left$attempt,
-      worker = left$worker %||% NA_character_
+      worker = left$worker
     )
   })
   none <- data.frame(
@@ -99,11 +107,11 @@ session_errors <- function(handle, call = rlang::caller_env()) {
 
 task_log <- function(handle, id, call) {
   unwrap_native(rs_refresh(handle), call)
-  left <- unwrap_native(rs_fetch(handle, id), call)
+  left <- fetch_row(unwrap_native(rs_fetch(handle, id), call), 1L)
   printed <- ""
-  if (!is.null(left$worker) && length(left$log) == 2L) {
+  if (!is.na(left$worker) && left$log[[2]] > left$log[[1]]) {
     printed <- unwrap_native(rs_log(handle, left$worker, left$log[[1]], left$log[[2]], 0), call)
   }
   # What broke a task is part of its log, with the last words of its R.
-  paste0(printed, if (!is.null(left$message)) paste0(left$message, "\n"))
+  paste0(printed, if (!is.na(left$message)) paste0(left$message, "\n"))
 }

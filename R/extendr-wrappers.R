@@ -39,11 +39,12 @@ rs_check <- function(handle) .Call(wrap__rs_check, handle)
 # Where tasks stand: a look into memory.
 rs_known <- function(handle, ids) .Call(wrap__rs_known, handle, ids)
 
-# How many of these tasks have not ended.
-rs_count_open <- function(handle, ids) .Call(wrap__rs_count_open, handle, ids)
+# Whether a task has ended, and whether near-live conditions wait, as 1 and 2 added up. What a future
+# is asked many times a second: a look into memory.
+rs_peek <- function(handle, id) .Call(wrap__rs_peek, handle, id)
 
-# What an ended task left; `NULL` while it has not ended.
-rs_fetch <- function(handle, id) .Call(wrap__rs_fetch, handle, id)
+# What ended tasks left, one list a column. A task that has not ended has the ending `"open"`.
+rs_fetch <- function(handle, ids) .Call(wrap__rs_fetch, handle, ids)
 
 # Near-live conditions that arrived: the ids of their tasks, and the conditions.
 rs_signals <- function(handle) .Call(wrap__rs_signals, handle)

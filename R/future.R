@@ -67,13 +67,15 @@ future_payload <- function(f, cpu) {
   list(expr = expr, globals = globals, immediate = immediate)
 }
 
-relay_future <- function(f) {
+# Whether the task has ended: one look into memory, as the background watches the store. Signals what
+# it sent ahead of its result.
+look_at <- function(f) {
   fleet <- fleet_of(f)
   task <- task_of(f)
-  if (is.null(fleet$handle)) {
-    return()
+  seen <- unwrap_native(rs_peek(fleet$handle, task))
+  if (seen >= 2L) {
+    fleet_take_signals(fleet)
   }
-  fleet_take_signals(fleet)
   conditions <- fleet$signals[[task]]
   if (!is.null(conditions)) {
     rm(list = task, envir = fleet$signals)
@@ -81,10 +83,7 @@ relay_future <- function(f) {
       signal_again(cnd)
     }
   }
-}
-
-has_ended <- function(fleet, task) {
-  !unwrap_native(rs_known(fleet$handle, task)) %in% c("pending", "claimed")
+  seen %% 2L == 1L
 }
 
 is_over <- function(f) {
@@ -102,9 +101,7 @@ resolved.StarburstFuture <- function(x, ...) {
   if (is_over(x)) {
     return(TRUE)
   }
-  # Both are looks into memory: the background watches the store.
-  relay_future(x)
-  done <- has_ended(fleet_of(x), task_of(x))
+  done <- look_at(x)
   if (done && x[["state"]] == "running") {
     x[["state"]] <- "finished"
   }
@@ -129,25 +126,24 @@ result.StarburstFuture <- function(future, ...) {
   }
   left <- tryCatch(
     {
-      await_future(fleet, task, f)
-      unwrap_native(rs_fetch(fleet$handle, task))
+      await_future(f)
+      fetch_row(unwrap_native(rs_fetch(fleet$handle, task)), 1L)
     },
     starburst_error = function(cnd) stop(future_error(f, cnd))
   )
-  relay_future(f)
   take_result(f, left)
 }
 
-await_future <- function(fleet, task, f) {
-  unwrap_native(rs_engage(fleet$handle))
+await_future <- function(f) {
+  handle <- fleet_of(f)$handle
+  if (look_at(f)) {
+    return()
+  }
+  unwrap_native(rs_engage(handle))
   seen <- -1
-  repeat {
-    relay_future(f)
-    if (has_ended(fleet, task)) {
-      return()
-    }
-    unwrap_native(rs_check(fleet$handle))
-    seen <- unwrap_native(rs_wait(fleet$handle, seen, step_ms))
+  while (!look_at(f)) {
+    unwrap_native(rs_check(handle))
+    seen <- unwrap_native(rs_wait(handle, seen, step_ms))
   }
 }
 

@@ -100,12 +100,16 @@ run_map <- function(handle, .x, .f, args, progress, seed, on_error, packages, gl
   finished <- TRUE
   results <- vector("list", length(ids))
   first <- NULL
-  for (i in seq_along(ids)) {
-    left <- unwrap_native(rs_fetch(handle, ids[[i]]), call)
-    relay_output(left)
-    results[i] <- list(task_value(left, ids[[i]]))
-    if (is.null(first) && is_failed(left)) {
-      first <- i
+  for (group in split(seq_along(ids), (seq_along(ids) - 1L) %/% group_size)) {
+    columns <- unwrap_native(rs_fetch(handle, ids[group]), call)
+    for (k in seq_along(group)) {
+      i <- group[[k]]
+      left <- fetch_row(columns, k)
+      relay_output(left)
+      results[i] <- list(task_value(left, ids[[i]]))
+      if (is.null(first) && is_failed(left)) {
+        first <- i
+      }
     }
   }
   names(results) <- names(.x)

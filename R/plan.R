@@ -103,12 +103,12 @@ plan_settings <- function(
   settings
 }
 
-# The settings of a strategy as plan() holds it, tweaks included.
+# The settings of a strategy as plan() holds it. A tweaked strategy keeps the formals that were tweaked.
 strategy_settings <- function(strategy) {
-  values <- formals(strategy)
-  values[["..."]] <- NULL
-  # future adds formals of its own on tweaking; ours are the ones plan_settings() takes.
-  values <- values[intersect(names(values), names(formals(plan_settings)))]
+  known <- names(formals(plan_settings))
+  values <- formals(starburst)[known]
+  tweaked <- intersect(names(formals(strategy)), known)
+  values[tweaked] <- formals(strategy)[tweaked]
   do.call(plan_settings, lapply(values, eval, envir = baseenv()))
 }
 

@@ -26,6 +26,18 @@ task_condition <- function(left, id) {
   cnd
 }
 
+# One task of what rs_fetch() returned.
+fetch_row <- function(columns, i) {
+  list(
+    ending = columns$ending[[i]],
+    value = columns$value[[i]],
+    message = columns$message[[i]],
+    worker = columns$worker[[i]],
+    attempt = columns$attempt[[i]],
+    log = c(columns$log_from[[i]], columns$log_to[[i]])
+  )
+}
+
 task_value <- function(left, id) {
   if (left$ending == "value") left$value$value else task_condition(left, id)
 }
@@ -43,9 +55,3 @@ relay_output <- function(left) {
 }
 
 ended_words <- c("completed", "failed", "cancelled")
-
-# List assignment that keeps NULL.
-put <- function(list, i, value) {
-  list[i] <- base::list(value)
-  list
-}

@@ -74,8 +74,8 @@ native_config <- function(settings, detached) {
     worker_program = worker_program(),
     r_home = R.home(),
     scripts = system.file("worker", package = "starburst", mustWork = TRUE),
-    env_names = c("R_LIBS", "R_LIBS_USER", "TZ"),
-    env_values = c(libraries, libraries, Sys.timezone() %||% "UTC"),
+    env_names = c("R_LIBS", "R_LIBS_USER"),
+    env_values = c(libraries, libraries),
     r_major = as.numeric(R.version$major),
     r_minor = as.numeric(sub("[.].*", "", R.version$minor)),
     future = as.character(utils::packageVersion("future"))

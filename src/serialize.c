@@ -6,6 +6,7 @@
 #include <Rinternals.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define BUFFER 65536
@@ -14,13 +15,16 @@
 typedef void (*write_fn)(void *sink, const uint8_t *bytes, size_t count);
 typedef size_t (*read_fn)(void *source, uint8_t *bytes, size_t count);
 
+typedef int (*next_fn)(void *rust, size_t which);
+
 typedef struct {
-  SEXP value;
+  SEXP list;
   void *rust;
   write_fn write;
   read_fn read;
-  char message[MESSAGE];
+  next_fn next;
   int failed;
+  char *message;
   size_t at, held;
   uint8_t buffer[BUFFER];
 } stream;
@@ -82,21 +86,27 @@ static int in_char(R_inpstream_t st) {
 
 static SEXP serialize_body(void *data) {
   stream *s = data;
-  struct R_outpstream_st st;
-  R_InitOutPStream(&st, (R_pstream_data_t)s, R_pstream_binary_format, 3, out_char, out_bytes, NULL,
-                   R_NilValue);
-  R_Serialize(s->value, &st);
-  drain(s);
+  for (R_xlen_t i = 0; i < XLENGTH(s->list); i++) {
+    struct R_outpstream_st st;
+    R_InitOutPStream(&st, (R_pstream_data_t)s, R_pstream_binary_format, 3, out_char, out_bytes,
+                     NULL, R_NilValue);
+    R_Serialize(VECTOR_ELT(s->list, i), &st);
+    drain(s);
+    s->next(s->rust, (size_t)i);
+  }
   return R_NilValue;
 }
 
 static SEXP unserialize_body(void *data) {
   stream *s = data;
-  struct R_inpstream_st st;
-  R_InitInPStream(&st, (R_pstream_data_t)s, R_pstream_any_format, in_char, in_bytes, NULL,
-                  R_NilValue);
-  s->value = R_Unserialize(&st);
-  R_PreserveObject(s->value);
+  for (R_xlen_t i = 0; i < XLENGTH(s->list); i++) {
+    if (!s->next(s->rust, (size_t)i)) continue;
+    struct R_inpstream_st st;
+    s->at = s->held = 0;
+    R_InitInPStream(&st, (R_pstream_data_t)s, R_pstream_any_format, in_char, in_bytes, NULL,
+                    R_NilValue);
+    SET_VECTOR_ELT(s->list, i, R_Unserialize(&st));
+  }
   return R_NilValue;
 }
 
@@ -122,38 +132,42 @@ static void run(void *data) {
   R_tryCatchError(g->body, g->s, note, g->s);
 }
 
+/* 0 for success, 1 for an error that the message names, 2 when Ctrl-C came in between. */
 static int run_guarded(stream *s, SEXP (*body)(void *)) {
   guarded g = {s, body};
   if (!R_ToplevelExec(run, &g)) return 2;
   return s->failed;
 }
 
-/* Serializes a value into a Rust sink. 0 for success, 1 for an error that the message names, 2 when
- * Ctrl-C came in between. */
-int starburst_serialize(SEXP value, void *sink, write_fn write, char *message) {
-  stream *s = (stream *)R_alloc(1, sizeof(stream));
+static stream *new_stream(SEXP list, void *rust, next_fn next, char *message) {
+  stream *s = malloc(sizeof(stream));
+  if (s == NULL) return NULL;
   memset(s, 0, offsetof(stream, buffer));
-  s->value = value;
-  s->rust = sink;
-  s->write = write;
-  int failed = run_guarded(s, serialize_body);
-  if (failed) memcpy(message, s->message, MESSAGE);
-  return failed;
+  s->list = list;
+  s->rust = rust;
+  s->next = next;
+  s->message = message;
+  return s;
 }
 
-/* Reads a value from a Rust source. The value is preserved: the caller releases it. */
-int starburst_unserialize(void *source, read_fn read, SEXP *value, char *message) {
-  stream *s = (stream *)R_alloc(1, sizeof(stream));
-  memset(s, 0, offsetof(stream, buffer));
-  s->rust = source;
+/* Serializes the elements of a list one after the other into a Rust sink, which is told when one ends. */
+int starburst_serialize(SEXP list, void *sink, write_fn write, next_fn next, char *message) {
+  stream *s = new_stream(list, sink, next, message);
+  if (s == NULL) return 1;
+  s->write = write;
+  int outcome = run_guarded(s, serialize_body);
+  free(s);
+  return outcome;
+}
+
+/* Fills a list with values read from a Rust source, which says before each whether there is one. */
+int starburst_unserialize(SEXP list, void *source, read_fn read, next_fn next, char *message) {
+  stream *s = new_stream(list, source, next, message);
+  if (s == NULL) return 1;
   s->read = read;
-  int failed = run_guarded(s, unserialize_body);
-  if (failed) {
-    memcpy(message, s->message, MESSAGE);
-  } else {
-    *value = s->value;
-  }
-  return failed;
+  int outcome = run_guarded(s, unserialize_body);
+  free(s);
+  return outcome;
 }
 
 static void check(void *ignored) { R_CheckUserInterrupt(); }

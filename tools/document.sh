@@ -3,4 +3,4 @@
 set -eu
 cd "$(dirname "$0")/.."
 Rscript tools/write-wrappers.R
-Rscript -e 'options(keep.source = TRUE); roxygen2::roxygenise(load_code = "source")'
+Rscript -e 'options(keep.source = TRUE, keep.source.pkgs = TRUE); roxygen2::roxygenise(load_code = "source")'

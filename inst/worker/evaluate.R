@@ -8,9 +8,16 @@ prepare <- function(cpu) {
     # Loaded before the first task, so that no task waits for it.
     future::plan("sequential")
   }
-  options(mc.cores = max(1L, as.integer(cpu)), warn = 0L)
-  Sys.setenv(R_PARALLELLY_AVAILABLECORES_SYSTEM = max(1L, as.integer(cpu)))
-  options(parallelly.availableCores.system = max(1L, as.integer(cpu)))
+  cores <- max(1L, as.integer(cpu))
+  # A task has the cores its plan asked for, whatever the host has.
+  options(
+    mc.cores = cores,
+    parallelly.availableCores.methods = "custom",
+    parallelly.availableCores.custom = function() cores,
+    warn = 0L
+  )
+  # Takes what a map's elements print; made anew only when something was printed.
+  the$output <- rawConnection(raw(0L), open = "w")
   the$options <- options()
   the$directory <- getwd()
   the$attached <- search()
@@ -26,14 +33,22 @@ future_version <- function() {
 
 # What one task leaves behind must not reach the next.
 tidy <- function() {
-  rm(list = ls(globalenv(), all.names = TRUE), envir = globalenv())
+  left <- ls(globalenv(), all.names = TRUE, sorted = FALSE)
+  if (length(left)) {
+    rm(list = left, envir = globalenv())
+  }
+  while (sink.number() > 0L) {
+    sink()
+  }
+}
+
+# The rest of the state, which takes longer to put back than a small task takes: after every future and
+# call, and between maps.
+restore <- function() {
   options(the$options)
   new <- setdiff(names(options()), names(the$options))
   options(stats::setNames(vector("list", length(new)), new))
   setwd(the$directory)
-  while (sink.number() > 0L) {
-    sink()
-  }
 }
 
 evaluate <- function(kind, payload, shared, signal) {
@@ -63,6 +78,7 @@ relay_and_muffle <- function(cnd, signal) {
 }
 
 evaluate_future <- function(payload, signal) {
+  on.exit(restore())
   assign_globals(payload$globals)
   result <- tryCatch(
     withCallingHandlers(
@@ -93,6 +109,9 @@ with_seed <- function(seed) {
 }
 
 attach_packages <- function(packages) {
+  if (length(packages) == 0L) {
+    return()
+  }
   for (package in setdiff(packages, sub("^package:", "", search()))) {
     suppressPackageStartupMessages(library(package, character.only = TRUE))
   }
@@ -138,6 +157,7 @@ answer <- function(kept) {
 
 # A session's task: what it prints, says and warns goes to the worker's log.
 evaluate_call <- function(payload, signal) {
+  on.exit(restore())
   say <- function(cnd) {
     if (inherits(cnd, "warning")) {
       cat("Warning: ", conditionMessage(cnd), "\n", sep = "", file = stderr())
@@ -171,16 +191,16 @@ evaluate_element <- function(payload, shared, signal) {
     with_seed(payload$seed)
     do.call(shared$fun, c(list(payload$x), shared$args), quote = TRUE)
   }
-  output <- rawConnection(raw(0L), open = "w")
-  sink(output)
+  sink(the$output)
   kept <- guarded(run, signal, keep)
   while (sink.number() > 0L) {
     sink()
   }
-  printed <- rawToChar(rawConnectionValue(output))
-  close(output)
-  if (nzchar(printed)) {
-    kept$stdout <- printed
+  printed <- rawConnectionValue(the$output)
+  if (length(printed)) {
+    kept$stdout <- rawToChar(printed)
+    close(the$output)
+    the$output <- rawConnection(raw(0L), open = "w")
   }
   if (length(said)) {
     kept$conditions <- said

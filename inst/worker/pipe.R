@@ -40,6 +40,7 @@ serve <- function(pipe) {
     })
     if (head[[1]] == 2L) {
       shared <- payload
+      restore()
       next
     }
     signal <- function(cnd) send(pipe, 4L, head[[3]], pack(cnd))

@@ -68,6 +68,9 @@ pub struct Manifest {
     pub idle_timeout: Duration,
     /// Workers of the session stop at this time.
     pub deadline: UnixMillis,
+    /// Counts the times that ended tasks were made to wait again; workers then look at every segment anew.
+    #[serde(default)]
+    pub reopened: u64,
     /// Attempts a task gets before it fails because its workers died.
     pub max_attempts: u32,
     /// How often things are looked at.
@@ -80,6 +83,11 @@ impl Manifest {
     /// The manifest with its deadline at least `seconds` away from `now`; never nearer than it was.
     pub fn extended(mut self, now: UnixMillis, by: Duration) -> Self {
         self.deadline = self.deadline.max(now.plus(by));
+        self
+    }
+    /// The manifest after ended tasks were made to wait again.
+    pub fn reopened(mut self) -> Self {
+        self.reopened += 1;
         self
     }
     /// The manifest of a session that takes no more work.

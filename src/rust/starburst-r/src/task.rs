@@ -9,7 +9,7 @@ use crate::{
 use extendr_api::prelude::*;
 use starburst_core::{
     blob::{Material, Packed},
-    client::{Fetched, FetchedEnding, NewTask},
+    client::{Fetched, FetchedEnding, Known, NewTask},
     ids::TaskId,
     ledger::Broken,
     segment::{TaskHeader, TaskKind},
@@ -50,9 +50,9 @@ fn rs_submit_elements(handle: Robj, shared: Robj, payloads: List) -> Result<Vec<
     let shared: ExternalPtr<Shared> = shared.try_into().map_err(|_| RError::Stale)?;
     let shared = Arc::clone(&shared.try_addr().map_err(|_| RError::Stale)?.0);
     let _entered = runtime::runtime()?.enter();
-    let mut ids = Vec::with_capacity(payloads.len());
-    for payload in payloads.values() {
-        let packed = value::pack(&payload, client.known_blobs())?;
+    let packed = value::pack_each(&payloads, client.known_blobs())?;
+    let mut ids = Vec::with_capacity(packed.len());
+    for packed in packed {
         let header = header(&client, TaskKind::Element, None);
         let common = Some(Arc::clone(&shared));
         ids.push(client.submit(NewTask { header, packed, common })?.to_string());
@@ -99,56 +99,94 @@ fn rs_known(handle: Robj, ids: Vec<String>) -> Result<Vec<String>> {
     Ok(words)
 }
 
-/// How many of these tasks have not ended.
+/// Whether a task has ended, and whether near-live conditions wait, as 1 and 2 added up. What a future
+/// is asked many times a second: a look into memory.
 #[extendr]
-fn rs_count_open(handle: Robj, ids: Vec<String>) -> Result<f64> {
+fn rs_peek(handle: Robj, id: &str) -> Result<i32> {
     let client = client(&handle)?;
-    let mut open = 0.0;
-    for id in parse(&ids)? {
-        let word = convert::word(client.known(&id)?);
-        open += f64::from(u8::from(matches!(word, "pending" | "claimed")));
-    }
-    Ok(open)
-}
-
-/// What an ended task left; `NULL` while it has not ended.
-#[extendr]
-fn rs_fetch(handle: Robj, id: &str) -> Result<Robj> {
-    let (client, id) = (client(&handle)?, TaskId::parse(id)?);
-    match runtime::wait(async { client.fetch(&id).await })?? {
-        Some(fetched) => as_list(&fetched),
-        None => Ok(().into()),
-    }
-}
-
-fn as_list(fetched: &Fetched) -> Result<Robj> {
-    let none = || -> Robj { ().into() };
-    let (ending, value, message) = match &fetched.ending {
-        FetchedEnding::Value(material) => ("value", value::unpack(material)?, none()),
-        FetchedEnding::Error(material) => ("error", value::unpack(material)?, none()),
-        FetchedEnding::Broken { broken, message } => {
-            let word = match broken {
-                Broken::WorkerLost => "worker_lost",
-                Broken::Timeout => "timeout",
-                Broken::Unreadable => "unreadable",
-            };
-            (word, none(), message.into_robj())
-        }
-        FetchedEnding::Cancelled => ("cancelled", none(), none()),
+    let ended = match client.known(&TaskId::parse(id)?)? {
+        Known::Pending | Known::Claimed => 0,
+        Known::Completed | Known::Failed | Known::Cancelled => 1,
     };
-    let worker = fetched.worker.as_ref().map(ToString::to_string);
-    let log: Vec<f64> =
-        fetched.log.map(|span| vec![span.from as f64, span.to as f64]).unwrap_or_default();
-    Ok(list!(
-        ending = ending,
-        value = value,
-        message = message,
-        worker = worker,
-        attempt = f64::from(fetched.attempt),
-        seconds = fetched.ran_ms as f64 / 1e3,
-        log = log
-    )
-    .into())
+    Ok(ended + if client.has_signals() { 2 } else { 0 })
+}
+
+/// What ended tasks left, one list a column. A task that has not ended has the ending `"open"`.
+#[extendr]
+fn rs_fetch(handle: Robj, ids: Vec<String>) -> Result<List> {
+    let (client, ids) = (client(&handle)?, parse(&ids)?);
+    let fetched = runtime::wait(async { client.fetch_each(&ids).await })??;
+    let mut rows = Rows::default();
+    for row in fetched {
+        rows.add(row);
+    }
+    rows.into_list()
+}
+
+/// What [`rs_fetch`] returns, column by column.
+#[derive(Default)]
+struct Rows {
+    ending: Vec<&'static str>,
+    materials: Vec<Option<Material>>,
+    message: Vec<Option<String>>,
+    worker: Vec<Option<String>>,
+    attempt: Vec<f64>,
+    seconds: Vec<f64>,
+    log_from: Vec<f64>,
+    log_to: Vec<f64>,
+}
+
+impl Rows {
+    fn add(&mut self, fetched: Option<Fetched>) {
+        let (mut material, mut message, mut log) = (None, None, None);
+        let (mut worker, mut attempt, mut ran_ms) = (None, 0, 0);
+        let ending = match fetched {
+            None => "open",
+            Some(row) => {
+                (worker, attempt, ran_ms, log) = (row.worker, row.attempt, row.ran_ms, row.log);
+                match row.ending {
+                    FetchedEnding::Value(there) => {
+                        material = Some(there);
+                        "value"
+                    }
+                    FetchedEnding::Error(there) => {
+                        material = Some(there);
+                        "error"
+                    }
+                    FetchedEnding::Broken { broken, message: why } => {
+                        message = Some(why);
+                        match broken {
+                            Broken::WorkerLost => "worker_lost",
+                            Broken::Timeout => "timeout",
+                            Broken::Unreadable => "unreadable",
+                        }
+                    }
+                    FetchedEnding::Cancelled => "cancelled",
+                }
+            }
+        };
+        self.ending.push(ending);
+        self.materials.push(material);
+        self.message.push(message);
+        self.worker.push(worker.map(|w| w.to_string()));
+        self.attempt.push(f64::from(attempt));
+        self.seconds.push(ran_ms as f64 / 1e3);
+        self.log_from.push(log.map_or(0.0, |span| span.from as f64));
+        self.log_to.push(log.map_or(0.0, |span| span.to as f64));
+    }
+
+    fn into_list(self) -> Result<List> {
+        Ok(list!(
+            ending = self.ending,
+            value = value::unpack_each(&self.materials)?,
+            message = self.message,
+            worker = self.worker,
+            attempt = self.attempt,
+            seconds = self.seconds,
+            log_from = self.log_from,
+            log_to = self.log_to
+        ))
+    }
 }
 
 /// Near-live conditions that arrived: the ids of their tasks, and the conditions.
@@ -157,7 +195,7 @@ fn rs_signals(handle: Robj) -> Result<List> {
     let (mut ids, mut conditions) = (Vec::new(), Vec::new());
     for (id, bytes) in client(&handle)?.take_signals() {
         ids.push(id.to_string());
-        conditions.push(value::unpack(&Material::from_bytes(bytes))?);
+        conditions.push(value::unpack(Material::from_bytes(bytes))?);
     }
     Ok(list!(ids = ids, conditions = List::from_values(conditions)))
 }
@@ -171,7 +209,7 @@ extendr_module! {
     fn rs_wait;
     fn rs_check;
     fn rs_known;
-    fn rs_count_open;
+    fn rs_peek;
     fn rs_fetch;
     fn rs_signals;
 }

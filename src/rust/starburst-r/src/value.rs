@@ -1,4 +1,4 @@
-//! Values of R as streams: into a packer, out of fetched chunks. See `src/serialize.c`.
+//! Values of R as streams: into packers, out of fetched chunks. See `src/serialize.c`.
 use crate::error::{RError, Result};
 use bytes::{Buf, Bytes};
 use extendr_api::prelude::*;
@@ -17,40 +17,65 @@ const INTERRUPTED: i32 = 2;
 
 unsafe extern "C" {
     fn starburst_serialize(
-        value: *mut c_void,
+        list: *mut c_void,
         sink: *mut c_void,
         write: extern "C" fn(*mut c_void, *const u8, usize),
+        next: extern "C" fn(*mut c_void, usize) -> i32,
         message: *mut c_char,
     ) -> i32;
     fn starburst_unserialize(
+        list: *mut c_void,
         source: *mut c_void,
         read: extern "C" fn(*mut c_void, *mut u8, usize) -> usize,
-        value: *mut *mut c_void,
+        next: extern "C" fn(*mut c_void, usize) -> i32,
         message: *mut c_char,
     ) -> i32;
-    fn R_ReleaseObject(value: *mut c_void);
+}
+
+/// Serialized values, packed as they come.
+struct Sink {
+    packer: Packer,
+    done: Vec<Packed>,
+    known: Arc<KnownBlobs>,
 }
 
 extern "C" fn write(sink: *mut c_void, bytes: *const u8, count: usize) {
-    // SAFETY: `sink` is the packer that `pack` lends for the call, and `bytes` has `count` bytes.
-    let (packer, bytes) =
-        unsafe { (&mut *sink.cast::<Packer>(), std::slice::from_raw_parts(bytes, count)) };
-    packer.write(bytes);
+    // SAFETY: `sink` is the one that `pack_each` lends for the call, and `bytes` has `count` bytes.
+    let (sink, bytes) =
+        unsafe { (&mut *sink.cast::<Sink>(), std::slice::from_raw_parts(bytes, count)) };
+    sink.packer.write(bytes);
 }
 
-/// Serializes a value into chunks, with no more of it in memory than a window.
-pub(crate) fn pack(value: &Robj, known: Arc<KnownBlobs>) -> Result<Packed> {
-    let mut packer = Packer::new(known);
+extern "C" fn end_of_value(sink: *mut c_void, _: usize) -> i32 {
+    // SAFETY: as for `write`.
+    let sink = unsafe { &mut *sink.cast::<Sink>() };
+    let packer = std::mem::replace(&mut sink.packer, Packer::new(Arc::clone(&sink.known)));
+    sink.done.push(packer.finish());
+    1
+}
+
+/// Serializes each element of a list, with no more of it in memory than a window.
+pub(crate) fn pack_each(list: &List, known: Arc<KnownBlobs>) -> Result<Vec<Packed>> {
+    let done = Vec::with_capacity(list.len());
+    let mut sink = Sink { packer: Packer::new(Arc::clone(&known)), done, known };
     let mut message = [0 as c_char; MESSAGE];
-    let sink: *mut Packer = &mut packer;
-    // SAFETY: called on R's thread; the packer and the message outlive the call.
-    let failed =
-        unsafe { starburst_serialize(value.get().cast(), sink.cast(), write, message.as_mut_ptr()) };
-    match failed {
-        0 => Ok(packer.finish()),
+    let lent: *mut Sink = &mut sink;
+    // SAFETY: called on R's thread; list, sink and message outlive the call.
+    let outcome = unsafe {
+        let list = list.get().cast();
+        starburst_serialize(list, lent.cast(), write, end_of_value, message.as_mut_ptr())
+    };
+    match outcome {
+        0 => Ok(sink.done),
         INTERRUPTED => Err(RError::Interrupted),
         _ => Err(RError::Value(text(&message))),
     }
+}
+
+/// Serializes one value.
+pub(crate) fn pack(value: &Robj, known: Arc<KnownBlobs>) -> Result<Packed> {
+    let packed = pack_each(&List::from_values([value]), known)?.pop();
+    packed.ok_or_else(|| RError::Value("nothing was serialized".into()))
 }
 
 fn text(message: &[c_char; MESSAGE]) -> String {
@@ -58,8 +83,12 @@ fn text(message: &[c_char; MESSAGE]) -> String {
     unsafe { CStr::from_ptr(message.as_ptr()) }.to_string_lossy().into_owned()
 }
 
+type Pieces<'a> = Box<dyn Iterator<Item = std::result::Result<Bytes, Error>> + 'a>;
+
+/// Serialized values, opened as they are read.
 struct Source<'a> {
-    pieces: Box<dyn Iterator<Item = std::result::Result<Bytes, Error>> + 'a>,
+    materials: &'a [Option<Material>],
+    pieces: Pieces<'a>,
     current: Bytes,
     error: Option<Error>,
 }
@@ -90,45 +119,55 @@ impl Source<'_> {
 }
 
 extern "C" fn read(source: *mut c_void, bytes: *mut u8, count: usize) -> usize {
-    // SAFETY: `source` is the one that `unpack` lends for the call, and `bytes` has room for `count`.
+    // SAFETY: `source` is the one that `unpack_each` lends, and `bytes` has room for `count`.
     let (source, to) =
         unsafe { (&mut *source.cast::<Source<'_>>(), std::slice::from_raw_parts_mut(bytes, count)) };
     source.read(to)
 }
 
-/// Reads a value, one chunk in memory at a time.
-pub(crate) fn unpack(material: &Material) -> Result<Robj> {
-    let mut source =
-        Source { pieces: Box::new(material.pieces()), current: Bytes::new(), error: None };
+extern "C" fn next_value(source: *mut c_void, which: usize) -> i32 {
+    // SAFETY: as for `read`.
+    let source = unsafe { &mut *source.cast::<Source<'_>>() };
+    match source.materials.get(which) {
+        Some(Some(material)) => {
+            source.pieces = Box::new(material.pieces());
+            source.current = Bytes::new();
+            1
+        }
+        Some(None) | None => 0,
+    }
+}
+
+/// Reads values, one chunk in memory at a time; `NULL` where there is none.
+pub(crate) fn unpack_each(materials: &[Option<Material>]) -> Result<List> {
+    let list = List::new(materials.len());
+    let pieces: Pieces<'_> = Box::new(std::iter::empty());
+    let mut source = Source { materials, pieces, current: Bytes::new(), error: None };
     let mut message = [0 as c_char; MESSAGE];
     let lent: *mut Source<'_> = &mut source;
-    let mut value: *mut c_void = std::ptr::null_mut();
-    // SAFETY: called on R's thread; source, value and message outlive the call.
-    let failed =
-        unsafe { starburst_unserialize(lent.cast(), read, &mut value, message.as_mut_ptr()) };
-    if failed == 0 {
-        // SAFETY: on R's thread; the shim preserved the value once, and `Robj` holds it from here on.
-        let robj = unsafe {
-            let robj = Robj::from_sexp(value.cast());
-            R_ReleaseObject(value);
-            robj
-        };
-        return Ok(robj);
+    // SAFETY: called on R's thread; list, source and message outlive the call.
+    let outcome = unsafe {
+        let list = list.get().cast();
+        starburst_unserialize(list, lent.cast(), read, next_value, message.as_mut_ptr())
+    };
+    match (outcome, source.error) {
+        (0, _) => Ok(list),
+        (INTERRUPTED, _) => Err(RError::Interrupted),
+        (_, Some(error)) => Err(error.into()),
+        (_, None) => Err(Error::Damaged { key: "result".into(), detail: text(&message) }.into()),
     }
-    if failed == INTERRUPTED {
-        return Err(RError::Interrupted);
-    }
-    match source.error {
-        Some(error) => Err(error.into()),
-        None => Err(Error::Damaged { key: "result".into(), detail: text(&message) }.into()),
-    }
+}
+
+/// Reads one value.
+pub(crate) fn unpack(material: Material) -> Result<Robj> {
+    let list = unpack_each(&[Some(material)])?;
+    Ok(list.elt(0).unwrap_or_default())
 }
 
 /// A value there and back, for tests and benchmarks.
 #[extendr]
 fn rs_round_trip(value: Robj) -> Result<Robj> {
-    let packed = pack(&value, Arc::default())?;
-    unpack(&Material::from_packed(packed))
+    unpack(Material::from_packed(pack(&value, Arc::default())?))
 }
 
 extendr_module! {

@@ -146,7 +146,8 @@ impl World {
                 deps.clock.sleep(Duration::from_millis(self.dice.below(3_000))).await;
             }
         }
-        while client.flush().await.is_err() {}
+        // Half of the clients leave the writing to the background.
+        while self.dice.one_in(2) && client.flush().await.is_err() {}
         let mut seen = 0;
         let mut waited = 0u32;
         while ids.iter().any(|id| !over(client.known(id).unwrap())) {

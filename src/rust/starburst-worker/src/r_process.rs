@@ -33,8 +33,8 @@ const START_LIMIT: Duration = Duration::from_secs(120);
 const LAST_WORDS: Duration = Duration::from_millis(1_000);
 /// Frames of R that wait to be taken; beyond that R waits.
 const SAID_AHEAD: usize = 256;
-/// How much of the last output is shown with the reason of a death.
-const TAIL: u64 = 1_500;
+/// How many characters of the beginning and of the end of its output are shown with the reason of a death.
+const SHOWN: usize = 600;
 
 /// How to start R.
 #[derive(Debug, Clone)]
@@ -122,7 +122,7 @@ impl RProcess {
             Err(_) => format!("R was not ready after {} s", START_LIMIT.as_secs()),
         };
         self.end();
-        Err(with_output(format!("R cannot start: {problem}"), &self.tail(0)))
+        Err(with_output(format!("R cannot start: {problem}"), &self.printed(0)))
     }
 
     fn start(&mut self) -> Result<&mut Live, String> {
@@ -144,11 +144,18 @@ impl RProcess {
         }
     }
 
-    fn tail(&self, from: u64) -> String {
+    /// What was printed since `from`: its beginning and its end when it is long.
+    fn printed(&self, from: u64) -> String {
         let Ok(bytes) = std::fs::read(&self.config.log) else { return String::new() };
-        let from = usize::try_from(from.max((bytes.len() as u64).saturating_sub(TAIL)));
-        let rest = from.ok().and_then(|from| bytes.get(from..)).unwrap_or_default();
-        String::from_utf8_lossy(rest).trim().to_owned()
+        let rest = usize::try_from(from).ok().and_then(|from| bytes.get(from..));
+        let text = String::from_utf8_lossy(rest.unwrap_or_default()).trim().to_owned();
+        let count = text.chars().count();
+        if count <= 2 * SHOWN {
+            return text;
+        }
+        let head: String = text.chars().take(SHOWN).collect();
+        let tail: String = text.chars().skip(count - SHOWN).collect();
+        format!("{head}\n[...]\n{tail}")
     }
 
     fn next_began(&mut self) -> (Duration, Option<LogSpan>) {
@@ -175,7 +182,7 @@ impl RProcess {
                 return event;
             }
         }
-        let reason = with_output(reason, &self.tail(self.began.log));
+        let reason = with_output(reason, &self.printed(self.began.log));
         self.end();
         Event::Died { reason }
     }
@@ -253,7 +260,7 @@ impl Evaluator for RProcess {
 }
 
 fn with_output(reason: String, output: &str) -> String {
-    if output.is_empty() { reason } else { format!("{reason}; it printed last:\n{output}") }
+    if output.is_empty() { reason } else { format!("{reason}; it printed:\n{output}") }
 }
 
 fn kill_group(child: &Child) {

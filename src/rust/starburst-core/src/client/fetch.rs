@@ -9,6 +9,10 @@ use crate::{
     ledger::{Broken, Ending},
     results::{ResultBatch, ResultRef},
 };
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+
+/// Results on the wire at once.
+const IN_FLIGHT: usize = 32;
 
 /// How a task ended, with the bytes that R left.
 #[derive(Debug)]
@@ -86,6 +90,14 @@ impl Client {
         let (worker, attempt, ran_ms, log) =
             (ended.worker, ended.attempt, ended.ran_ms, ended.log);
         Ok(Some(Fetched { ending, worker, attempt, ran_ms, log }))
+    }
+
+    /// Reads what many tasks left, several at a time, in the order asked for.
+    ///
+    /// # Errors
+    /// As [`fetch`](Client::fetch).
+    pub async fn fetch_each(&self, ids: &[TaskId]) -> Result<Vec<Option<Fetched>>, Error> {
+        stream::iter(ids).map(|id| self.fetch(id)).buffered(IN_FLIGHT).try_collect().await
     }
 
     async fn material(&self, number: u64, at: ResultRef) -> Result<Material, Error> {

@@ -45,6 +45,9 @@ impl Client {
     /// [`Error::NoTask`], or a failure of the store.
     pub async fn retry(&self, ids: &[TaskId]) -> Result<usize, Error> {
         let count = self.change_tasks(ids, Ledger::retry).await?;
+        if count > 0 {
+            self.change_manifest(Manifest::reopened).await?;
+        }
         self.engage();
         Ok(count)
     }

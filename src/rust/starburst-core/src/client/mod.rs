@@ -36,7 +36,7 @@ use bytes::Bytes;
 use fleet::Fleet;
 use parking_lot::Mutex;
 use std::{sync::Arc, time::Duration};
-use submit::Buffer;
+use submit::{Buffer, Unsettled};
 use tokio::sync::{Notify, watch as channel};
 
 /// Sealed chunks a client keeps.
@@ -99,11 +99,13 @@ pub struct Client {
     looking: tokio::sync::Mutex<watch::Look>,
     /// Near-live conditions nobody has taken yet.
     signals: Mutex<Vec<(TaskId, Bytes)>>,
-    /// Segments are written one after the other.
-    writing: tokio::sync::Mutex<()>,
+    /// Segments are written one after the other; this is the one on its way.
+    writing: tokio::sync::Mutex<Option<Unsettled>>,
     /// Counts changes of the board.
     changes: channel::Sender<u64>,
-    /// Wakes the flush loop.
+    /// There is a task to write.
+    arrived: Notify,
+    /// Somebody waits for what is not written yet: gather no longer.
     flush_now: Notify,
     /// Wakes the watch and fleet loops.
     look_now: Notify,
@@ -144,6 +146,7 @@ impl Client {
             task_timeout: config.task_timeout,
             idle_timeout: config.idle_timeout,
             deadline: now.plus(config.absolute_timeout),
+            reopened: 0,
             max_attempts: config.max_attempts,
             pace: config.pace,
             client: config.client,
@@ -192,6 +195,7 @@ impl Client {
             signals: Mutex::default(),
             writing: tokio::sync::Mutex::default(),
             changes: channel::channel(0).0,
+            arrived: Notify::new(),
             flush_now: Notify::new(),
             look_now: Notify::new(),
             fleet_now: Notify::new(),

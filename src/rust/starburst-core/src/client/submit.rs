@@ -45,6 +45,13 @@ pub(super) struct Buffer {
     closed: bool,
 }
 
+/// A segment that may be in the store already.
+#[derive(Debug)]
+pub(super) struct Unsettled {
+    segment: Segment,
+    number: u64,
+}
+
 impl Buffer {
     pub(super) fn len(&self) -> u64 {
         self.next - self.first
@@ -110,9 +117,13 @@ impl Client {
         let seq = buffer.next;
         buffer.next += 1;
         buffer.waiting.push_back(task);
-        let full = buffer.waiting.len() >= SEGMENT_TASKS;
+        let (first, full) = (buffer.waiting.len() == 1, buffer.waiting.len() >= SEGMENT_TASKS);
         drop(buffer);
         self.fleet.lock().engage();
+        if first {
+            self.arrived.notify_one();
+        }
+        // The very first task finds idle workers, if any: it need not wait for company.
         if full || seq == 0 {
             self.flush_now.notify_one();
         }
@@ -143,7 +154,7 @@ impl Client {
     pub(super) async fn flush_loop(&self) {
         loop {
             if self.buffer.lock().waiting.is_empty() {
-                self.flush_now.notified().await;
+                self.arrived.notified().await;
             }
             let pace = self.pace();
             let busy = self.board.lock().open_tasks() > BACKLOG * u64::from(self.workers_wanted());
@@ -169,32 +180,50 @@ impl Client {
     /// Appends all waiting tasks to the log.
     async fn write_waiting(&self) -> Result<(), Error> {
         // One writer at a time keeps this client's tasks in order.
-        let _writing = self.writing.lock().await;
+        let mut unsettled = self.writing.lock().await;
         loop {
-            let blobs = self.buffer.lock().blobs.clone();
-            let stored = blobs.len();
-            blob::store_blobs(&*self.deps.store, &self.keys, blobs, &self.known).await?;
-            let (segment, count) = {
+            // A segment whose fate is not known is tried again as it is, so that it exists once.
+            if unsettled.is_none() {
+                *unsettled = self.cut_segment().await?;
+            }
+            let Some(next) = unsettled.as_mut() else { return Ok(()) };
+            self.append(next).await?;
+            let count = next.segment.index.tasks.len();
+            {
                 let mut buffer = self.buffer.lock();
-                buffer.blobs.drain(..stored);
-                let spread = self.board.lock().spread(self.workers_wanted());
-                let count = buffer.cut(spread);
-                if count == 0 {
-                    return Ok(());
-                }
-                (self.segment(&buffer, count), count)
-            };
-            let number = self.append(&segment).await?;
-            let mut buffer = self.buffer.lock();
-            buffer.waiting.drain(..count);
-            buffer.first += count as u64;
-            let mut board = self.board.lock();
-            board.add_segment(number, &segment.index);
-            drop((board, buffer));
+                buffer.waiting.drain(..count);
+                buffer.first += count as u64;
+                self.board.lock().add_segment(next.number, &next.segment.index);
+            }
+            *unsettled = None;
             self.bump();
             self.look_now.notify_one();
             self.fleet_now.notify_one();
         }
+    }
+
+    /// Stores the chunks that waiting tasks need, and makes a segment of the first of them.
+    async fn cut_segment(&self) -> Result<Option<Unsettled>, Error> {
+        loop {
+            let blobs = self.buffer.lock().blobs.clone();
+            let stored = blobs.len();
+            blob::store_blobs(&*self.deps.store, &self.keys, blobs, &self.known).await?;
+            let mut buffer = self.buffer.lock();
+            buffer.blobs.drain(..stored);
+            // Tasks that came while chunks were stored may need chunks of their own first.
+            if buffer.blobs.is_empty() {
+                return Ok(self.cut_first(&buffer));
+            }
+        }
+    }
+
+    fn cut_first(&self, buffer: &Buffer) -> Option<Unsettled> {
+        let (spread, number) = {
+            let board = self.board.lock();
+            (board.spread(self.workers_wanted()), board.next_number())
+        };
+        let count = buffer.cut(spread);
+        (count > 0).then(|| Unsettled { segment: self.segment(buffer, count), number })
     }
 
     fn segment(&self, buffer: &Buffer, count: usize) -> Segment {
@@ -214,25 +243,24 @@ impl Client {
     }
 
     /// Puts a segment under the first number that is free.
-    async fn append(&self, segment: &Segment) -> Result<u64, Error> {
-        let body = segment.encode()?;
-        let mut number = self.board.lock().next_number();
+    async fn append(&self, next: &mut Unsettled) -> Result<(), Error> {
+        let body = next.segment.encode()?;
         loop {
-            let key = self.keys.segment(number);
+            let key = self.keys.segment(next.number);
             match self.deps.store.create(&key, body.clone()).await {
-                Ok(_) => return Ok(number),
+                Ok(_) => return Ok(()),
                 Err(StoreError::AlreadyExists { .. } | StoreError::Unanswered { .. }) => {}
                 Err(other) => return Err(other.into()),
             }
             match self.deps.store.get(&key).await {
-                // An earlier try of ours got through and only its answer was lost.
-                Ok(object)
-                    if Segment::decode_index(&key, &object.body)
-                        .is_ok_and(|i| i.client == self.id && i.first == segment.index.first) =>
-                {
-                    return Ok(number);
+                Ok(object) => {
+                    let there = Segment::decode_index(&key, &object.body)?;
+                    if there.write == next.segment.index.write {
+                        // An earlier try got through and only its answer was lost.
+                        return Ok(());
+                    }
+                    next.number += 1;
                 }
-                Ok(_) => number += 1,
                 Err(StoreError::NotFound { .. }) => {}
                 Err(other) => return Err(other.into()),
             }

@@ -212,6 +212,11 @@ impl Client {
         Ok(found)
     }
 
+    /// Whether there are near-live conditions to take.
+    pub fn has_signals(&self) -> bool {
+        !self.signals.lock().is_empty()
+    }
+
     /// Near-live conditions that arrived since the last call, in order, as R serialized them.
     pub fn take_signals(&self) -> Vec<(TaskId, Bytes)> {
         std::mem::take(&mut *self.signals.lock())

@@ -233,7 +233,8 @@ impl Worker {
 
     /// Claims and works once. `false` when there is nothing to claim.
     async fn one_round(&mut self, evaluator: &mut dyn Evaluator) -> Result<bool, Error> {
-        self.queue.discover(&*self.deps.store, &self.keys).await?;
+        let reopened = self.manifest().reopened;
+        self.queue.discover(&*self.deps.store, &self.keys, reopened).await?;
         let Some(hand) = self.next_hand().await? else {
             self.look_around().await?;
             return Ok(false);

@@ -35,6 +35,8 @@ pub(super) struct Queue {
     damage: Option<String>,
     rank: u32,
     pub(super) rounds: Rounds,
+    /// The manifest's count of reopenings that was seen last.
+    reopened: u64,
 }
 
 /// Claimed tasks of one segment.
@@ -66,6 +68,7 @@ impl Queue {
             damage: None,
             rank,
             rounds: Rounds::default(),
+            reopened: 0,
         }
     }
 
@@ -74,9 +77,15 @@ impl Queue {
         &mut self,
         store: &dyn Store,
         keys: &SessionKeys,
+        reopened: u64,
     ) -> Result<(), Error> {
+        if self.reopened != reopened {
+            // Any segment that had ended may have waiting tasks again.
+            self.reopened = reopened;
+            self.tail = Tail::default();
+        }
         for number in self.tail.advance(store, keys).await? {
-            self.segments.insert(number, Known::default());
+            self.segments.entry(number).or_default();
         }
         Ok(())
     }
@@ -149,8 +158,13 @@ impl Worker {
         let waiting = self.queue.waiting(number, len);
         let manifest = self.manifest();
         let open = self.queue.segments.values().filter(|known| !known.exhausted).count();
-        let near = (manifest.workers as usize).div_ceil(open.max(1));
-        let share = waiting.div_ceil(2 * near.max(1));
+        let workers = manifest.workers as usize;
+        // With a segment for every worker nobody waits for this one's tasks.
+        let share = if open >= 2 * workers {
+            waiting
+        } else {
+            waiting.div_ceil(2 * workers.div_ceil(open.max(1)))
+        };
         let moment = match self.mean_ms {
             // Nobody knows yet how long these tasks take: one tells.
             None => 1,
