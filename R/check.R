@@ -21,10 +21,14 @@ check_number <- function(x, arg, min, max, call, whole = FALSE, null = FALSE) {
   if (null && is.null(x)) {
     return(NULL)
   }
-  kind <- if (whole) "a whole number" else "a number"
-  range <- if (is.finite(max)) sprintf("from %s to %s", fmt(min), fmt(max)) else sprintf("of at least %s", fmt(min))
   ok <- is_number(x) && x >= min && x <= max && (!whole || x == floor(x))
   if (!ok) {
+    kind <- if (whole) "a whole number" else "a number"
+    range <- if (is.finite(max)) {
+      sprintf("from %s to %s", fmt(min), fmt(max))
+    } else {
+      sprintf("of at least %s", fmt(min))
+    }
     abort_input(arg, describe(x), paste(kind, range), call)
   }
   as.numeric(x)

@@ -2,7 +2,7 @@
 
 # The fleet for these settings; plans with the same settings share one.
 fleet_for <- function(settings) {
-  key <- rlang::hash(settings)
+  key <- settings$key
   fleet <- the$fleets[[key]]
   if (is.null(fleet) || fleet$pid != Sys.getpid()) {
     fleet <- new_fleet(settings)

@@ -23,18 +23,19 @@ run.StarburstFuture <- function(future, ...) {
 
 # After each top-level command: stops fleets that no plan names and that owe nobody a result.
 watch_plan <- function() {
-  if ("starburst_plan" %in% getTaskCallbackNames()) {
+  if (isTRUE(the$watching)) {
     return()
   }
+  the$watching <- TRUE
   addTaskCallback(function(...) {
     stop_unplanned_fleets()
-    length(the$fleets) > 0L
+    the$watching <- length(the$fleets) > 0L
   }, name = "starburst_plan")
 }
 
 stop_unplanned_fleets <- function() {
   strategies <- Filter(function(s) inherits(s, "starburst"), future::plan("list"))
-  planned <- vapply(strategies, function(s) rlang::hash(strategy_settings(s)), "")
+  planned <- vapply(strategies, function(s) strategy_settings(s)$key, "")
   for (key in setdiff(ls(the$fleets), planned)) {
     fleet <- the$fleets[[key]]
     if (length(fleet$futures) == 0L) {

@@ -84,6 +84,26 @@ plan_settings <- function(
   workers, cpu, memory, region, timeout, launch_type, instance_type, use_spot, image,
   environment, max_hourly_cost, max_total_cost, auto_quota_request, eager, detached
 ) {
+  given <- list(
+    workers, cpu, memory, region, timeout, launch_type, instance_type, use_spot, image,
+    environment, max_hourly_cost, max_total_cost, auto_quota_request, eager, detached,
+    getOption("starburst.max_workers")
+  )
+  # future before 1.40 asks with every future; the answer to the same question is the same.
+  if (is.null(the$plan_given) || !identical(given, the$plan_given)) {
+    the$plan_settings <- check_plan(
+      workers, cpu, memory, region, timeout, launch_type, instance_type, use_spot, image,
+      environment, max_hourly_cost, max_total_cost, auto_quota_request, eager, detached
+    )
+    the$plan_given <- given
+  }
+  the$plan_settings
+}
+
+check_plan <- function(
+  workers, cpu, memory, region, timeout, launch_type, instance_type, use_spot, image,
+  environment, max_hourly_cost, max_total_cost, auto_quota_request, eager, detached
+) {
   call <- quote(plan(starburst))
   if (check_flag(detached, "detached", call)) {
     starburst_abort(
@@ -100,6 +120,8 @@ plan_settings <- function(
     absolute_timeout = 10 * 365 * 86400, call = call
   )
   settings$eager <- check_flag(eager, "eager", call)
+  # What a fleet is known by.
+  settings$key <- rlang::hash(settings)
   settings
 }
 

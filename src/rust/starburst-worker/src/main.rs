@@ -27,6 +27,8 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    // The R that starts a worker blocks signals on its background threads, and a child inherits that.
+    let _ = nix::sys::signal::SigSet::all().thread_unblock();
     // A process session of its own: Ctrl-C and hang-ups in the user's terminal are not for the worker.
     let _ = rustix::process::setsid();
     let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -1,0 +1,114 @@
+map <- function(...) starburst_map(..., workers = 2, launch_type = "LOCAL")
+
+test_that("values come back in order, with names and NULL kept", {
+  x <- c(a = 1, b = 2, c = 3)
+  expect_identical(map(x, function(v) if (v != 2) v * 10), list(a = 10, b = NULL, c = 30))
+  expect_identical(map(list(), identity), list())
+  expect_identical(map(list(1, NULL, "a"), identity), list(1, NULL, "a"))
+})
+
+test_that("extra arguments, formulas, names, globals and packages reach the function", {
+  k <- 5
+  helper <- function(v) v + k
+  expect_identical(map(1:2, function(v, by) helper(v) * by, by = 2), list(12, 14))
+  expect_identical(map(1:2, ~ .x + k), list(6, 7))
+  expect_identical(map(c(1, 4), "sqrt"), list(1, 2))
+  expect_identical(map("a word", function(v) toTitleCase(v), .packages = "tools"), list("A Word"))
+})
+
+test_that("what elements print, say and warn is shown in their order", {
+  run <- function() {
+    map(1:3, function(i) {
+      cat("out", i, "\n")
+      message("said ", i)
+      if (i == 2) warning("warned ", i)
+      i
+    })
+  }
+  said <- character()
+  out <- capture.output(withCallingHandlers(
+    values <- run(),
+    message = function(m) {
+      said <<- c(said, conditionMessage(m))
+      invokeRestart("muffleMessage")
+    },
+    warning = function(w) {
+      said <<- c(said, conditionMessage(w))
+      invokeRestart("muffleWarning")
+    }
+  ))
+  expect_identical(values, list(1L, 2L, 3L))
+  expect_identical(out, c("out 1 ", "out 2 ", "out 3 "))
+  expect_identical(said, c("said 1\n", "said 2\n", "warned 2", "said 3\n"))
+})
+
+test_that("an error keeps its class and the other values", {
+  f <- function(i) {
+    if (i == 2) stop(structure(class = c("odd_error", "error", "condition"), list(message = "odd", call = NULL)))
+    i
+  }
+  cnd <- expect_error(map(1:3, f), class = "odd_error")
+  expect_s3_class(cnd, "starburst_error_task_failed")
+  expect_match(conditionMessage(cnd), "element 2 failed: odd")
+  expect_s3_class(cnd$parent, "odd_error")
+  rest <- cnd$last_results()
+  expect_identical(rest[c(1, 3)], list(1L, 3L))
+  collected <- map(1:3, f, .on_error = "collect")
+  expect_true(collected[[2]]$error)
+  expect_identical(collected[[3]], 3L)
+})
+
+test_that("random numbers depend on set.seed() and not on the workers, and R's own are not touched", {
+  draw <- function(...) map(1:4, function(i) runif(1), ...)
+  withr::with_seed(1, {
+    before <- .Random.seed
+    a <- draw()
+    b <- draw()
+    expect_identical(.Random.seed, before)
+  })
+  withr::with_seed(2, other <- draw())
+  withr::with_seed(1, again <- draw())
+  expect_identical(a, again)
+  expect_false(identical(a, b))
+  expect_false(identical(a, other))
+  expect_length(unique(unlist(a)), 4)
+  expect_identical(draw(.seed = 7), draw(.seed = 7))
+})
+
+test_that("a cluster keeps its workers between maps and does not touch the plan", {
+  before <- future::plan("list")
+  cluster <- starburst_cluster(workers = 1, launch_type = "LOCAL")
+  withr::defer(cluster$shutdown())
+  pid <- function() cluster$map(1, function(i) Sys.getpid())[[1]]
+  expect_identical(pid(), pid())
+  expect_identical(future::plan("list"), before)
+  expect_identical(cluster$estimate_cost(3600), 0)
+  expect_identical(cluster$status()$completed, 2)
+  expect_output(print(cluster), "up to 1 workers \\(LOCAL, 4 vCPU, 8 GB\\)")
+  cluster$shutdown()
+  expect_error(pid(), class = "starburst_error_closed")
+})
+
+test_that("two clusters and a plan at once do not disturb each other", {
+  local_plan(starburst, workers = 1, launch_type = "LOCAL")
+  a <- starburst_cluster(workers = 1, launch_type = "LOCAL")
+  b <- starburst_cluster(workers = 1, launch_type = "LOCAL")
+  withr::defer(b$shutdown())
+  f <- future::future("plan")
+  expect_identical(a$map(1:2, function(i) "a"), list("a", "a"))
+  a$shutdown()
+  expect_identical(b$map(1:2, function(i) "b"), list("b", "b"))
+  expect_identical(future::value(f), "plan")
+})
+
+test_that("the function travels once, however many elements there are", {
+  directory <- withr::local_tempdir()
+  withr::local_options(starburst.directory = directory)
+  table <- rnorm(2e5)
+  cluster <- starburst_cluster(workers = 2, launch_type = "LOCAL")
+  withr::defer(cluster$shutdown())
+  cluster$map(1:500, function(i) table[[i]])
+  stored <- list.files(directory, recursive = TRUE, full.names = TRUE)
+  stored <- stored[!grepl("/logs/", stored)]
+  expect_lt(sum(file.size(stored)), 1.6e6 + 4e5)
+})

@@ -1,0 +1,75 @@
+# Everything that serialize() carries arrives the same.
+
+values <- function() {
+  shared <- new.env()
+  shared$n <- 1
+  methods::setClass("starburstPoint", representation(x = "numeric"))
+  latin1 <- "fa\xE7ile"
+  Encoding(latin1) <- "latin1"
+  bytes <- "\xff\xfe"
+  Encoding(bytes) <- "bytes"
+  list(
+    null = NULL, empty = list(), zero = integer(), logical = c(TRUE, NA, FALSE),
+    doubles = c(1.5, NA, NaN, Inf, -0), integers = c(1L, NA), complex = 1i, raw = as.raw(0:255),
+    utf8 = "na\u00efve \U0001F600", latin1 = latin1, bytes = bytes, na = NA_character_,
+    altrep = 1:1e7, deferred = as.character(1:1e4), factor = factor(c("a", "b")),
+    frame = datasets::mtcars, date = as.POSIXct(0, origin = "1970-01-01", tz = "UTC"),
+    language = quote(f(x)), formula = y ~ x, builtin = sum, special = quote(expr = ),
+    s4 = methods::new("starburstPoint", x = 1), attributes = structure(1, odd = "yes"),
+    big = rnorm(3e5)
+  )
+}
+
+test_that("values there and back are identical", {
+  for (name in names(values())) {
+    value <- values()[[name]]
+    expect_identical(starburst:::rs_round_trip(list(value))[[1]], value, label = name)
+  }
+})
+
+test_that("encodings survive", {
+  back <- starburst:::rs_round_trip(values()[c("utf8", "latin1", "bytes")])
+  expect_identical(unname(vapply(back, Encoding, "")), c("UTF-8", "latin1", "bytes"))
+})
+
+test_that("environments keep what they share, closures their frames, R6 objects their methods", {
+  counter <- local({
+    n <- 0
+    list(add = function() n <<- n + 1, get = function() n)
+  })
+  back <- starburst:::rs_round_trip(counter)
+  back$add()
+  expect_identical(back$get(), 1)
+  expect_identical(counter$get(), 0)
+  stack <- R6::R6Class("Stack", public = list(items = NULL, push = function(x) {
+    self$items <- c(self$items, x)
+    invisible(self)
+  }))$new()
+  expect_identical(starburst:::rs_round_trip(stack)$push(3)$items, 3)
+  env <- globalenv()
+  expect_identical(starburst:::rs_round_trip(env), env)
+})
+
+test_that("values there and back through a worker are identical", {
+  local_store()
+  session <- local_session(workers = 1)
+  sent <- values()
+  id <- session$submit(sent)
+  expect_identical(session$result(id), sent)
+})
+
+test_that("a vector of more than 2^31 bytes travels", {
+  skip_if(Sys.getenv("STARBURST_LARGE") == "", "needs 12 GB of memory; tools/test.sh sets STARBURST_LARGE")
+  long <- numeric(2^28 + 10)
+  long[length(long)] <- 7
+  expect_true(identical(starburst:::rs_round_trip(long), long))
+  local_store()
+  session <- local_session(workers = 1)
+  id <- session$submit({
+    long[[1]] <- 3
+    long
+  })
+  back <- session$result(id)
+  expect_identical(length(back), length(long))
+  expect_identical(back[c(1, 2, length(back))], c(3, 0, 7))
+})
