@@ -3,7 +3,7 @@
 error_kinds <- c(
   "invalid_input", "not_found", "permission", "capacity", "unavailable",
   "worker_lost", "data", "version", "closed", "internal",
-  "stale_handle", "task_failed", "timeout", "not_set_up"
+  "stale_handle", "task_failed", "cancelled", "timeout", "not_set_up"
 )
 
 starburst_abort <- function(message, kind, ..., call = rlang::caller_env(), parent = NULL) {

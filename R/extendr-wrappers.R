@@ -12,8 +12,9 @@ rs_session_is_live <- function(handle) .Call(wrap__rs_session_is_live, handle)
 # The session's id.
 rs_session_id <- function(handle) .Call(wrap__rs_session_id, handle)
 
-# Ends this client's background work; the session goes on.
-rs_session_detach <- function(handle) .Call(wrap__rs_session_detach, handle)
+# Writes what was submitted, starts the workers it needs, and ends this client's background work. The
+# session goes on.
+rs_session_leave <- function(handle) .Call(wrap__rs_session_leave, handle)
 
 # The classes of errors, for the test that compares them with what R documents.
 rs_error_kinds <- function() .Call(wrap__rs_error_kinds)
@@ -39,8 +40,8 @@ rs_check <- function(handle) .Call(wrap__rs_check, handle)
 # Where tasks stand: a look into memory.
 rs_known <- function(handle, ids) .Call(wrap__rs_known, handle, ids)
 
-# Whether a task has ended, and whether near-live conditions wait, as 1 and 2 added up. What a future
-# is asked many times a second: a look into memory.
+# Whether a task has ended (1), whether near-live conditions wait (2), and whether the session cannot get
+# on (4), added up. What a future is asked many times a second: a look into memory.
 rs_peek <- function(handle, id) .Call(wrap__rs_peek, handle, id)
 
 # What ended tasks left, one list a column. A task that has not ended has the ending `"open"`.

@@ -67,13 +67,13 @@ future_payload <- function(f, cpu) {
   list(expr = expr, globals = globals, immediate = immediate)
 }
 
-# Whether the task has ended: one look into memory, as the background watches the store. Signals what
-# it sent ahead of its result.
+# Whether the task has ended, and whether the session is in trouble: one look into memory, as the
+# background watches the store. Signals what the task sent ahead of its result.
 look_at <- function(f) {
   fleet <- fleet_of(f)
   task <- task_of(f)
   seen <- unwrap_native(rs_peek(fleet$handle, task))
-  if (seen >= 2L) {
+  if (seen %% 4L >= 2L) {
     fleet_take_signals(fleet)
   }
   conditions <- fleet$signals[[task]]
@@ -83,8 +83,11 @@ look_at <- function(f) {
       signal_again(cnd)
     }
   }
-  seen %% 2L == 1L
+  seen
 }
+
+ended <- function(seen) seen %% 2L == 1L
+troubled <- function(seen) seen >= 4L
 
 is_over <- function(f) {
   !is.null(f[["result"]]) || f[["state"]] %in% c("finished", "failed", "interrupted", "canceled")
@@ -101,11 +104,12 @@ resolved.StarburstFuture <- function(x, ...) {
   if (is_over(x)) {
     return(TRUE)
   }
-  done <- look_at(x)
-  if (done && x[["state"]] == "running") {
+  seen <- look_at(x)
+  if (ended(seen) && x[["state"]] == "running") {
     x[["state"]] <- "finished"
   }
-  done
+  # With a session that cannot get on, value() is to be called: it says why.
+  ended(seen) || troubled(seen)
 }
 
 #' @export
@@ -136,12 +140,12 @@ result.StarburstFuture <- function(future, ...) {
 
 await_future <- function(f) {
   handle <- fleet_of(f)$handle
-  if (look_at(f)) {
+  if (ended(look_at(f))) {
     return()
   }
   unwrap_native(rs_engage(handle))
   seen <- -1
-  while (!look_at(f)) {
+  while (!ended(look_at(f))) {
     unwrap_native(rs_check(handle))
     seen <- unwrap_native(rs_wait(handle, seen, step_ms))
   }
@@ -165,6 +169,10 @@ take_result <- function(f, left) {
   if (inherits(r, "FutureError")) {
     attr(r, "future") <- f
     fail(f, r, if (inherits(r, "FutureInterruptError")) "interrupted" else "failed")
+  }
+  # The evaluator itself failed on the worker: its error says more than that there is no result.
+  if (inherits(r, "error")) {
+    fail(f, future_error(f, r), "failed")
   }
   other_future <- !is.null(r[["uuid"]]) && !identical(r[["uuid"]], f[["uuid"]])
   if (!inherits(r, "FutureResult") || other_future) {

@@ -41,7 +41,20 @@ gather_function <- function(fun, args, envir, globals, packages, call) {
   }
   found <- gather(expr, here, globals, packages, call)
   own <- names(found$globals) %in% c(".starburst_fun", ".starburst_args")
-  list(fun = fun, args = args, globals = found$globals[!own], packages = found$packages)
+  carried <- vapply(names(found$globals), travels_with, NA, fun = fun)
+  list(fun = fun, args = args, globals = found$globals[!own & !carried], packages = found$packages)
+}
+
+# Whether the function's own frames, which are serialized with it, hold this variable.
+travels_with <- function(name, fun) {
+  env <- environment(fun)
+  while (!is.null(env) && !identical(env, globalenv()) && !identical(env, emptyenv()) && !isNamespace(env)) {
+    if (exists(name, envir = env, inherits = FALSE)) {
+      return(TRUE)
+    }
+    env <- parent.env(env)
+  }
+  FALSE
 }
 
 as_function <- function(.f, call) {
@@ -58,6 +71,10 @@ capture_expression <- function(written, envir, call) {
   value <- if (is.call(written) || is.name(written)) eval(written, envir) else written
   if (is.expression(value) && length(value) == 1L) {
     value <- value[[1]]
+  }
+  # quote("a") is a constant, and was meant.
+  if (is.call(written) && (is.null(value) || is.atomic(value) && length(value) == 1L)) {
+    return(value)
   }
   if (!is.call(value) && !is.name(value)) {
     allowed <- "an expression: quote(...), a call written in place, or a variable that holds one"

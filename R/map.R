@@ -71,7 +71,7 @@ starburst_map <- function(
   )
   check_map(.x, .f, .progress, .seed, .on_error, call)
   if (length(.x) == 0L) {
-    return(stats::setNames(list(), names(.x)))
+    return(rlang::set_names(list(), names(.x)))
   }
   fleet <- new_fleet(settings)
   on.exit(fleet_stop(fleet))

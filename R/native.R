@@ -12,6 +12,10 @@ abort_native <- function(err, call) {
   if (identical(err$kind, "interrupt")) {
     rlang::interrupt()
   }
+  # R's own error, such as a time limit, goes on as R raised it.
+  if (identical(err$kind, "raised")) {
+    stop(simpleError(err$message))
+  }
   todo <- next_step(err$kind)
   starburst_abort(
     c(
@@ -35,7 +39,7 @@ next_step <- function(kind) {
     not_found = "`starburst_list_sessions()` shows the sessions there are",
     permission = "choose a directory you may write to: `options(starburst.directory = )`",
     unavailable = "nothing that was submitted is lost; put it right and try again",
-    closed = "open a new session with `starburst_session()`",
+    closed = "results that are there can be collected; for new work open a session with `starburst_session()`",
     worker_lost = "the log of a worker is shown by `$logs(id)`; memory is the usual cause",
     data = "stored bytes are not what was written; please report this with the name above",
     version = "use the same version of starburst, and an R that is not older, on both sides",

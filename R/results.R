@@ -5,7 +5,7 @@ task_classes <- function(kind) c(paste0("starburst_error_", kind), "starburst_er
 # A failed task as a condition: the user's own, with its class, or one that says what broke.
 task_condition <- function(left, id) {
   cnd <- switch(left$ending,
-    error = left$value$condition,
+    error = left$value[["condition"]],
     cancelled = rlang::error_cnd(task_classes("cancelled"), message = "the task was cancelled"),
     worker_lost = rlang::error_cnd(task_classes("worker_lost"), message = left$message),
     timeout = rlang::error_cnd(task_classes("timeout"), message = left$message),
@@ -49,7 +49,7 @@ relay_output <- function(left) {
   if (!is.null(left$value$stdout)) {
     cat(left$value$stdout)
   }
-  for (cnd in left$value$conditions) {
+  for (cnd in left$value$said) {
     signal_again(cnd)
   }
 }

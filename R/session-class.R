@@ -31,7 +31,7 @@ StarburstSession <- R6::R6Class(
       private$handle_ <- handle
       private$values <- new.env(parent = emptyenv())
       self$id <- unwrap_native(rs_session_id(handle))
-      reg.finalizer(private$values, function(values) flush_quietly(handle), onexit = TRUE)
+      reg.finalizer(private$values, function(values) leave_quietly(handle), onexit = TRUE)
     },
 
     #' @description Submits one task and returns at once.
@@ -225,10 +225,9 @@ StarburstSession <- R6::R6Class(
   )
 )
 
-# At R's end, and when a handle is collected: what was submitted gets into the store.
-flush_quietly <- function(handle) {
+# At R's end, and when a handle is collected: what was submitted gets into the store, and workers to it.
+leave_quietly <- function(handle) {
   if (rs_session_is_live(handle)) {
-    rs_flush(handle)
-    rs_session_detach(handle)
+    rs_session_leave(handle)
   }
 }

@@ -170,7 +170,17 @@ int starburst_unserialize(SEXP list, void *source, read_fn read, next_fn next, c
   return outcome;
 }
 
-static void check(void *ignored) { R_CheckUserInterrupt(); }
+static SEXP check_body(void *ignored) {
+  R_CheckUserInterrupt();
+  return R_NilValue;
+}
 
-/* 1 when the user has pressed Ctrl-C; the interrupt is then taken, and the caller's to report. */
-int starburst_interrupted(void) { return !R_ToplevelExec(check, NULL); }
+/* 2 when the user has pressed Ctrl-C, 1 for an error that the message names, such as a time limit. Both
+ * are taken then, and the caller's to report. */
+int starburst_interrupted(char *message) {
+  stream *s = new_stream(R_NilValue, NULL, NULL, message);
+  if (s == NULL) return 0;
+  int outcome = run_guarded(s, check_body);
+  free(s);
+  return outcome;
+}

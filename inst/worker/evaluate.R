@@ -48,7 +48,13 @@ restore <- function() {
   options(the$options)
   new <- setdiff(names(options()), names(the$options))
   options(stats::setNames(vector("list", length(new)), new))
-  setwd(the$directory)
+  # The directory may be gone by now, which is no reason to fail.
+  try(setwd(the$directory), silent = TRUE)
+  RNGkind("default", "default", "default")
+  rm(list = ls(globalenv(), all.names = TRUE), envir = globalenv())
+  for (package in setdiff(search(), the$attached)) {
+    try(detach(package, character.only = TRUE), silent = TRUE)
+  }
 }
 
 evaluate <- function(kind, payload, shared, signal) {
@@ -152,7 +158,7 @@ guarded <- function(run, signal, on_condition) {
 }
 
 answer <- function(kept) {
-  list(failed = !is.null(kept$condition), bytes = pack(kept))
+  list(failed = !is.null(kept[["condition"]]), bytes = pack(kept))
 }
 
 # A session's task: what it prints, says and warns goes to the worker's log.
@@ -203,7 +209,7 @@ evaluate_element <- function(payload, shared, signal) {
     the$output <- rawConnection(raw(0L), open = "w")
   }
   if (length(said)) {
-    kept$conditions <- said
+    kept$said <- said
   }
   answer(kept)
 }

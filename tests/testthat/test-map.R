@@ -13,7 +13,7 @@ test_that("extra arguments, formulas, names, globals and packages reach the func
   expect_identical(map(1:2, function(v, by) helper(v) * by, by = 2), list(12, 14))
   expect_identical(map(1:2, ~ .x + k), list(6, 7))
   expect_identical(map(c(1, 4), "sqrt"), list(1, 2))
-  expect_identical(map("a word", function(v) toTitleCase(v), .packages = "tools"), list("A Word"))
+  expect_identical(map("many words", function(v) toTitleCase(v), .packages = "tools"), list("Many Words"))
 })
 
 test_that("what elements print, say and warn is shown in their order", {
@@ -110,5 +110,7 @@ test_that("the function travels once, however many elements there are", {
   cluster$map(1:500, function(i) table[[i]])
   stored <- list.files(directory, recursive = TRUE, full.names = TRUE)
   stored <- stored[!grepl("/logs/", stored)]
-  expect_lt(sum(file.size(stored)), 1.6e6 + 4e5)
+  # The table's 1.6 MB once, and segments, ledgers and heartbeats.
+  once <- length(serialize(table, NULL))
+  expect_lt(sum(file.size(stored)), 1.7 * once)
 })

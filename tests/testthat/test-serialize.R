@@ -14,7 +14,7 @@ values <- function() {
     utf8 = "na\u00efve \U0001F600", latin1 = latin1, bytes = bytes, na = NA_character_,
     altrep = 1:1e7, deferred = as.character(1:1e4), factor = factor(c("a", "b")),
     frame = datasets::mtcars, date = as.POSIXct(0, origin = "1970-01-01", tz = "UTC"),
-    language = quote(f(x)), formula = y ~ x, builtin = sum, special = quote(expr = ),
+    language = quote(f(x)), formula = y ~ x, builtin = sum, missing = formals(function(x) x),
     s4 = methods::new("starburstPoint", x = 1), attributes = structure(1, odd = "yes"),
     big = rnorm(3e5)
   )
@@ -54,7 +54,7 @@ test_that("values there and back through a worker are identical", {
   local_store()
   session <- local_session(workers = 1)
   sent <- values()
-  id <- session$submit(sent)
+  id <- session$submit(identity(sent))
   expect_identical(session$result(id), sent)
 })
 

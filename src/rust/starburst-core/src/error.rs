@@ -47,6 +47,12 @@ pub enum Error {
         /// The session.
         session: SessionId,
     },
+    /// The session's time is over.
+    #[error("the time limit of the session `{session}` has passed; its tasks are kept, and `extend()` lets them go on")]
+    Expired {
+        /// The session.
+        session: SessionId,
+    },
     /// There is no such task.
     #[error("there is no task `{task}` in this session")]
     NoTask {
@@ -120,7 +126,7 @@ impl Error {
             Error::Id(_) => ErrorKind::InvalidInput,
             Error::Damaged { .. } => ErrorKind::Data,
             Error::Version { .. } | Error::Refused { .. } => ErrorKind::Version,
-            Error::Closed { .. } => ErrorKind::Closed,
+            Error::Closed { .. } | Error::Expired { .. } => ErrorKind::Closed,
             Error::Internal { .. } => ErrorKind::Internal,
         }
     }
@@ -138,7 +144,9 @@ impl Error {
                 | StoreError::Unavailable { key, .. },
             ) => Some(key.to_string()),
             Error::Damaged { key, .. } => Some(key.clone()),
-            Error::NoSession { session } | Error::Closed { session } => Some(session.to_string()),
+            Error::NoSession { session }
+            | Error::Closed { session }
+            | Error::Expired { session } => Some(session.to_string()),
             Error::NoTask { task } => Some(task.to_string()),
             Error::Launch(_)
             | Error::Id(_)

@@ -3,7 +3,7 @@ use crate::{heartbeat::ProcessId, ids::{SessionId, WorkerId}};
 use async_trait::async_trait;
 
 /// What a new worker needs to know.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct LaunchSpec {
     /// The session to drain.
     pub session: SessionId,
@@ -11,6 +11,8 @@ pub struct LaunchSpec {
     pub worker: WorkerId,
     /// Its place among the workers, which spreads their first claims.
     pub rank: u32,
+    /// Virtual CPUs that a task is told it has.
+    pub cpu: f64,
     /// Whether it must outlive the process that launches it.
     pub detached: bool,
 }

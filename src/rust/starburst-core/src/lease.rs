@@ -6,6 +6,7 @@ use std::{collections::HashMap, time::Duration};
 #[derive(Debug, Default)]
 pub struct Observer {
     seen: HashMap<WorkerId, Sighting>,
+    looked: Option<Monotonic>,
 }
 
 #[derive(Debug)]
@@ -16,7 +17,19 @@ struct Sighting {
 
 impl Observer {
     /// Takes a look: remembers each heartbeat's version, and since when it has been that.
-    pub fn look(&mut self, heartbeats: &[(WorkerId, ETag)], now: Monotonic) {
+    ///
+    /// After a gap of half a lease between looks everybody's silence is counted anew: when this process
+    /// could not look, or stood still, others may not have been able to beat.
+    pub fn look(&mut self, heartbeats: &[(WorkerId, ETag)], now: Monotonic, lease: Duration) {
+        if self.looked.is_some_and(|looked| now.since(looked) > lease / 2) {
+            self.seen.clear();
+        }
+        self.looked = Some(now);
+        self.see(heartbeats, now);
+    }
+
+    /// Adds heartbeats to the last look.
+    pub fn see(&mut self, heartbeats: &[(WorkerId, ETag)], now: Monotonic) {
         for (worker, etag) in heartbeats {
             let unchanged = self.seen.get(worker).is_some_and(|s| s.etag == *etag);
             if !unchanged {
@@ -55,7 +68,7 @@ mod tests {
         fn a_worker_that_beats_within_the_lease_never_expires(gaps in proptest::collection::vec(1u64..59, 1..50)) {
             let (mut observer, worker, mut now) = (Observer::default(), WorkerId::parse("w").unwrap(), 0);
             for (beat, gap) in gaps.iter().enumerate() {
-                observer.look(&[(worker.clone(), ETag(beat.to_string()))], at(now));
+                observer.look(&[(worker.clone(), ETag(beat.to_string()))], at(now), Duration::from_secs(60));
                 now += gap;
                 prop_assert!(!observer.expired(&worker, Duration::from_secs(60), at(now)));
             }
@@ -63,11 +76,22 @@ mod tests {
     }
 
     #[test]
+    fn after_a_gap_in_looking_nobody_is_expired_at_once() {
+        let (mut observer, worker) = (Observer::default(), WorkerId::parse("w").unwrap());
+        let lease = Duration::from_secs(60);
+        let beat = [(worker.clone(), ETag("1".into()))];
+        observer.look(&beat, at(0), lease);
+        observer.look(&beat, at(300), lease);
+        assert!(!observer.expired(&worker, lease, at(300)));
+    }
+
+    #[test]
     fn silence_is_counted_from_the_first_sight_of_it() {
         let (mut observer, worker) = (Observer::default(), WorkerId::parse("w").unwrap());
         let lease = Duration::from_secs(60);
-        observer.look(&[(worker.clone(), ETag("1".into()))], at(1_000));
-        observer.look(&[(worker.clone(), ETag("1".into()))], at(1_059));
+        for s in [1_000, 1_020, 1_040, 1_059] {
+            observer.look(&[(worker.clone(), ETag("1".into()))], at(s), lease);
+        }
         assert!(!observer.expired(&worker, lease, at(1_059)));
         assert!(observer.expired(&worker, lease, at(1_060)));
         assert!(!observer.expired(&WorkerId::parse("other").unwrap(), lease, at(9_999)));

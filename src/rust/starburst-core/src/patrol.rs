@@ -35,12 +35,13 @@ impl Patrol {
     /// Reads the heartbeats that changed.
     ///
     /// # Errors
-    /// A failure of the store, or a damaged heartbeat.
+    /// A failure of the store.
     pub async fn look(
         &mut self,
         store: &dyn Store,
         keys: &SessionKeys,
         clock: &dyn Clock,
+        lease: Duration,
     ) -> Result<(), Error> {
         let listed = store.list(&keys.workers(), None).await?;
         let mut sightings: Vec<(WorkerId, ETag)> = Vec::new();
@@ -49,9 +50,11 @@ impl Patrol {
             if !self.observer.is_current(&worker, &entry.etag) {
                 match store.get(&entry.key).await {
                     Ok(object) => {
-                        let (beat, _) =
-                            envelope::decode(Kind::Heartbeat, &entry.key, &object.body)?;
-                        self.workers.insert(worker.clone(), beat);
+                        // One that cannot be read still shows by its version whether it changes.
+                        let beat = envelope::decode(Kind::Heartbeat, &entry.key, &object.body);
+                        if let Ok((beat, _)) = beat {
+                            self.workers.insert(worker.clone(), beat);
+                        }
                     }
                     Err(StoreError::NotFound { .. }) => continue,
                     Err(other) => return Err(other.into()),
@@ -59,7 +62,7 @@ impl Patrol {
             }
             sightings.push((worker, entry.etag));
         }
-        self.observer.look(&sightings, clock.now());
+        self.observer.look(&sightings, clock.now(), lease);
         Ok(())
     }
 
@@ -92,7 +95,7 @@ impl Patrol {
         }
         if !self.observer.knows(worker) {
             // It holds tasks and never beat, or its heartbeat was deleted: the same silence.
-            self.observer.look(&[(worker.clone(), ETag("never".into()))], clock.now());
+            self.observer.see(&[(worker.clone(), ETag("never".into()))], clock.now());
         }
         if self.observer.expired(worker, lease, clock.now()) {
             return Verdict::Dead(format!("worker {worker} stopped answering"));

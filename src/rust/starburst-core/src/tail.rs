@@ -6,7 +6,7 @@ use crate::{
 };
 
 /// How far one process has followed a session's segments.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Tail {
     next: u64,
 }

@@ -22,13 +22,23 @@ pub(crate) fn prepare(root: &Path) -> io::Result<()> {
 }
 
 /// Holds the lock of the key's shard until it is dropped. The system frees it when the process dies.
-pub(crate) fn lock(root: &Path, key: &Key) -> io::Result<File> {
+pub(crate) fn lock(root: &Path, key: &Key) -> io::Result<Lock> {
     // Every process and every version must choose the same of the 256 locks.
     let shard = blake3::hash(key.as_str().as_bytes()).as_bytes()[0];
     let path = root.join("locks").join(format!("{shard:02x}"));
     let file = File::options().create(true).truncate(false).write(true).open(path)?;
     file.lock()?;
-    Ok(file)
+    Ok(Lock(file))
+}
+
+/// A held lock. It is given back by name: a forked child may hold the same open file.
+#[derive(Debug)]
+pub(crate) struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        let _ = self.0.unlock();
+    }
 }
 
 pub(crate) fn path(root: &Path, key: &Key) -> PathBuf {

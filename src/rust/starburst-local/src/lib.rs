@@ -9,5 +9,5 @@ mod system;
 
 pub use dir_store::{DirStore, Durability};
 pub use process::{LocalFates, this_process};
-pub use process_launcher::{ProcessLauncher, WorkerProgram, log_path};
+pub use process_launcher::{ProcessLauncher, WorkerProgram, log_path, read_log};
 pub use system::{SystemClock, SystemIds};

@@ -34,8 +34,6 @@ pub struct WorkerProgram {
     pub r_home: PathBuf,
     /// The folder with the R side of the worker.
     pub scripts: PathBuf,
-    /// Virtual CPUs that a task is told it has.
-    pub cpu: f64,
     /// Environment of the worker's R, such as `R_LIBS`.
     pub env: Vec<(String, String)>,
 }
@@ -65,8 +63,7 @@ impl ProcessLauncher {
             .arg(&self.program.r_home)
             .arg("--scripts")
             .arg(&self.program.scripts)
-            .arg("--cpu")
-            .arg(self.program.cpu.to_string())
+            .args(["--cpu", &spec.cpu.to_string()])
             .args(["--session", spec.session.as_str()])
             .args(["--worker", spec.worker.as_str()])
             .args(["--rank", &spec.rank.to_string()])
@@ -74,10 +71,20 @@ impl ProcessLauncher {
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log);
-        if !spec.detached {
+        if spec.detached {
+            command.arg("--durable");
+        } else {
             command.args(["--parent", &std::process::id().to_string()]);
         }
         Ok(command)
+    }
+
+    /// Takes note of every child that has ended, so that none stays behind as a zombie.
+    fn reap_all(&self) {
+        let workers: Vec<WorkerId> = self.children.lock().keys().cloned().collect();
+        for worker in workers {
+            self.reap(&worker);
+        }
     }
 
     /// The exit status of a child of ours that has ended.
@@ -117,6 +124,7 @@ fn in_words(status: ExitStatus) -> String {
 #[async_trait]
 impl Fates for ProcessLauncher {
     async fn fate(&self, worker: &WorkerId, process: Option<&ProcessId>) -> Fate {
+        self.reap_all();
         match self.reap(worker) {
             Some(fate) => fate,
             None => LocalFates.fate(worker, process).await,
@@ -170,8 +178,11 @@ impl Launcher for ProcessLauncher {
         tail: u64,
     ) -> String {
         let path = log_path(&self.store, session, worker);
-        let read = tokio::task::spawn_blocking(move || read_log(&path, span, tail)).await;
-        read.ok().and_then(Result::ok).unwrap_or_default()
+        let read = tokio::task::spawn_blocking(move || {
+            let len = std::fs::metadata(&path)?.len();
+            read_log(&path, span.unwrap_or(LogSpan { from: len.saturating_sub(tail), to: len }))
+        });
+        read.await.ok().and_then(Result::ok).unwrap_or_default()
     }
 
     async fn forget_logs(&self, session: &SessionId) {
@@ -179,15 +190,14 @@ impl Launcher for ProcessLauncher {
     }
 }
 
-fn read_log(path: &Path, span: Option<LogSpan>, tail: u64) -> io::Result<String> {
+/// A part of a log as text that R can hold: no more than a megabyte, and no NUL.
+///
+/// # Errors
+/// What the system said when the file cannot be read.
+pub fn read_log(path: &Path, span: LogSpan) -> io::Result<String> {
     let mut file = File::open(path)?;
-    let len = file.metadata()?.len();
-    let (from, to) = match span {
-        Some(span) => (span.from.min(len), span.to.min(len)),
-        None => (len.saturating_sub(tail), len),
-    };
-    file.seek(SeekFrom::Start(from))?;
+    file.seek(SeekFrom::Start(span.from))?;
     let mut bytes = Vec::new();
-    file.take(to.saturating_sub(from).min(LOG_MAX)).read_to_end(&mut bytes)?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    file.take(span.to.saturating_sub(span.from).min(LOG_MAX)).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).replace('\0', ""))
 }

@@ -12,6 +12,8 @@ pub(crate) enum RError {
     Shared(Arc<Error>),
     /// The user pressed Ctrl-C.
     Interrupted,
+    /// R raised an error while a call waited, such as a time limit.
+    Raised(String),
     /// The handle belongs to another process, or was saved and loaded.
     Stale,
     /// R could not serialize or read a value.
@@ -44,6 +46,7 @@ impl From<RError> for Robj {
             RError::Core(error) => core(error),
             RError::Shared(error) => core(error),
             RError::Interrupted => ("interrupt".into(), vec!["interrupted".into()], None),
+            RError::Raised(text) => ("raised".into(), vec![text.clone()], None),
             RError::Stale => {
                 let text = "this handle is not connected in this R process".into();
                 ("stale_handle".into(), vec![text], None)

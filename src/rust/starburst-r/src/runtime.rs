@@ -2,11 +2,15 @@
 use crate::error::{RError, Result};
 use nix::sys::signal::{SigSet, Signal};
 use parking_lot::Mutex;
-use std::{future::Future, time::Duration};
+use std::{
+    ffi::{CStr, c_char},
+    future::Future,
+    time::Duration,
+};
 use tokio::runtime::{Builder, Runtime};
 
 unsafe extern "C" {
-    fn starburst_interrupted() -> i32;
+    fn starburst_interrupted(message: *mut c_char) -> i32;
 }
 
 /// How often Ctrl-C is looked for while a call waits.
@@ -49,6 +53,20 @@ fn leave_signals_to_r() {
     let _ = signals.thread_block();
 }
 
+/// Looks for Ctrl-C, and for a time limit that R code set with `setTimeLimit()`.
+fn check_interrupt() -> Result<()> {
+    let mut message = [0 as c_char; 1024];
+    // SAFETY: this is the thread R called; the shim catches R's jumps and ends the message with a zero.
+    match unsafe { starburst_interrupted(message.as_mut_ptr()) } {
+        0 => Ok(()),
+        1 => {
+            let text = unsafe { CStr::from_ptr(message.as_ptr()) };
+            Err(RError::Raised(text.to_string_lossy().into_owned()))
+        }
+        _ => Err(RError::Interrupted),
+    }
+}
+
 /// Waits for something, and looks for Ctrl-C meanwhile. The wait is abandoned when it comes.
 pub(crate) fn wait<T>(future: impl Future<Output = T>) -> Result<T> {
     let runtime = runtime()?;
@@ -59,10 +77,7 @@ pub(crate) fn wait<T>(future: impl Future<Output = T>) -> Result<T> {
                 biased;
                 done = &mut future => return Ok(done),
                 () = tokio::time::sleep(INTERRUPT_CHECK) => {
-                    // SAFETY: this is the thread R called, and the shim catches R's jump.
-                    if unsafe { starburst_interrupted() } != 0 {
-                        return Err(RError::Interrupted);
-                    }
+                    check_interrupt()?;
                 }
             }
         }

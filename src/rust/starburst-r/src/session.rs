@@ -73,7 +73,6 @@ pub(crate) fn deps(config: &List) -> Result<Deps> {
         program: field::<String>(config, "worker_program")?.into(),
         r_home: field::<String>(config, "r_home")?.into(),
         scripts: field::<String>(config, "scripts")?.into(),
-        cpu: field(config, "cpu")?,
         env: names.into_iter().zip(values).collect(),
     };
     let launcher = Arc::new(ProcessLauncher::new(root, program, clock.clone()));
@@ -132,11 +131,12 @@ fn rs_session_id(handle: Robj) -> Result<String> {
     Ok(client(&handle)?.session().to_string())
 }
 
-/// Ends this client's background work; the session goes on.
+/// Writes what was submitted, starts the workers it needs, and ends this client's background work. The
+/// session goes on.
 #[extendr]
-fn rs_session_detach(handle: Robj) -> Result<()> {
-    client(&handle)?.stop();
-    Ok(())
+fn rs_session_leave(handle: Robj) -> Result<()> {
+    let client = client(&handle)?;
+    Ok(runtime::wait(async { client.leave().await })??)
 }
 
 /// The classes of errors, for the test that compares them with what R documents.
@@ -152,6 +152,6 @@ extendr_module! {
     fn rs_session_attach;
     fn rs_session_is_live;
     fn rs_session_id;
-    fn rs_session_detach;
+    fn rs_session_leave;
     fn rs_error_kinds;
 }

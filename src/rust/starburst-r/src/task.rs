@@ -99,8 +99,8 @@ fn rs_known(handle: Robj, ids: Vec<String>) -> Result<Vec<String>> {
     Ok(words)
 }
 
-/// Whether a task has ended, and whether near-live conditions wait, as 1 and 2 added up. What a future
-/// is asked many times a second: a look into memory.
+/// Whether a task has ended (1), whether near-live conditions wait (2), and whether the session cannot get
+/// on (4), added up. What a future is asked many times a second: a look into memory.
 #[extendr]
 fn rs_peek(handle: Robj, id: &str) -> Result<i32> {
     let client = client(&handle)?;
@@ -108,7 +108,9 @@ fn rs_peek(handle: Robj, id: &str) -> Result<i32> {
         Known::Pending | Known::Claimed => 0,
         Known::Completed | Known::Failed | Known::Cancelled => 1,
     };
-    Ok(ended + if client.has_signals() { 2 } else { 0 })
+    let signals = if client.has_signals() { 2 } else { 0 };
+    let trouble = if ended == 0 && client.trouble().is_some() { 4 } else { 0 };
+    Ok(ended + signals + trouble)
 }
 
 /// What ended tasks left, one list a column. A task that has not ended has the ending `"open"`.

@@ -18,6 +18,8 @@ pub(crate) struct Args {
     pub(crate) rank: u32,
     /// The process to end with; none for a worker that outlives it.
     pub(crate) parent: Option<i32>,
+    /// Whether what it writes must survive a crash of the machine.
+    pub(crate) durable: bool,
     /// How long a running task gets once the worker is told to stop.
     pub(crate) grace: Duration,
 }
@@ -31,7 +33,7 @@ impl Args {
         use lexopt::prelude::*;
         let (mut store, mut r_home, mut scripts, mut session, mut worker) =
             (None, None, None, None, None);
-        let (mut cpu, mut rank, mut parent, mut grace) = (1.0, 0, None, 1.0);
+        let (mut cpu, mut rank, mut parent, mut durable, mut grace) = (1.0, 0, None, false, 1.0);
         let text = |e: lexopt::Error| e.to_string();
         while let Some(arg) = parser.next().map_err(text)? {
             match arg {
@@ -49,6 +51,7 @@ impl Args {
                 }
                 Long("cpu") => cpu = parser.value().and_then(|v| v.parse()).map_err(text)?,
                 Long("rank") => rank = parser.value().and_then(|v| v.parse()).map_err(text)?,
+                Long("durable") => durable = true,
                 Long("parent") => {
                     parent = Some(parser.value().and_then(|v| v.parse()).map_err(text)?);
                 }
@@ -67,6 +70,7 @@ impl Args {
             cpu,
             rank,
             parent,
+            durable,
             grace,
         })
     }

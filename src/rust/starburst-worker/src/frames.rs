@@ -38,7 +38,8 @@ pub(crate) fn write_job(
     if let Some(common) = &job.common
         && *common_there != Some(common.id)
     {
-        write_header(to, 2, 0, 0)?;
+        // A common part that cannot be read is this job's failure.
+        write_header(to, 2, 0, job.number)?;
         write_material(to, &common.material)?;
         *common_there = Some(common.id);
     }

@@ -58,7 +58,8 @@ fn main() -> ExitCode {
 
 async fn work(args: Args) -> Result<String, Error> {
     let ids = Arc::new(SystemIds);
-    let opened = DirStore::open(args.store.clone(), ids.clone(), Durability::Process);
+    let durability = if args.durable { Durability::Machine } else { Durability::Process };
+    let opened = DirStore::open(args.store.clone(), ids.clone(), durability);
     let store: Arc<dyn Store> =
         Arc::new(opened.map_err(|e| Error::Internal {
             detail: format!("cannot open {}: {e}", args.store.display()),

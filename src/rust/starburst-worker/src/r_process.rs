@@ -10,9 +10,9 @@ use rustix::process::{Pid, Signal};
 use starburst_core::{
     launch::LogSpan,
     manifest::ClientR,
-    worker::evaluator::{Evaluator, Event, Job},
+    worker::evaluator::{Evaluator, Event, Job, Outcome},
 };
-use starburst_local::log_path;
+use starburst_local::{log_path, read_log};
 use std::{
     collections::VecDeque,
     io::{self, BufWriter},
@@ -33,8 +33,8 @@ const START_LIMIT: Duration = Duration::from_secs(120);
 const LAST_WORDS: Duration = Duration::from_millis(1_000);
 /// Frames of R that wait to be taken; beyond that R waits.
 const SAID_AHEAD: usize = 256;
-/// How many characters of the beginning and of the end of its output are shown with the reason of a death.
-const SHOWN: usize = 600;
+/// How many bytes of the beginning and of the end of its output are shown with the reason of a death.
+const SHOWN: u64 = 600;
 
 /// How to start R.
 #[derive(Debug, Clone)]
@@ -89,6 +89,10 @@ struct Began {
 #[derive(Debug)]
 struct Live {
     child: Child,
+    /// Its process group; the child itself forgets its number once it has ended.
+    group: Option<Pid>,
+    /// Until when what it had written is waited for, once it has ended.
+    last_words: Option<Instant>,
     jobs: std::sync::mpsc::Sender<Job>,
     said: mpsc::Receiver<io::Result<Said>>,
 }
@@ -137,7 +141,7 @@ impl RProcess {
     fn end(&mut self) {
         self.jobs.clear();
         if let Some(mut live) = self.live.take() {
-            kill_group(&live.child);
+            kill_group(live.group);
             let _ = live.child.start_kill();
             // Reaped in the background; a process that was killed does not take long.
             tokio::spawn(async move { live.child.wait().await });
@@ -146,16 +150,13 @@ impl RProcess {
 
     /// What was printed since `from`: its beginning and its end when it is long.
     fn printed(&self, from: u64) -> String {
-        let Ok(bytes) = std::fs::read(&self.config.log) else { return String::new() };
-        let rest = usize::try_from(from).ok().and_then(|from| bytes.get(from..));
-        let text = String::from_utf8_lossy(rest.unwrap_or_default()).trim().to_owned();
-        let count = text.chars().count();
-        if count <= 2 * SHOWN {
-            return text;
+        let to = self.config.log_len();
+        let read = |from, to| read_log(&self.config.log, LogSpan { from, to }).unwrap_or_default();
+        if to.saturating_sub(from) <= 2 * SHOWN {
+            return read(from, to).trim().to_owned();
         }
-        let head: String = text.chars().take(SHOWN).collect();
-        let tail: String = text.chars().skip(count - SHOWN).collect();
-        format!("{head}\n[...]\n{tail}")
+        let (head, tail) = (read(from, from + SHOWN), read(to - SHOWN, to));
+        format!("{}\n[...]\n{}", head.trim(), tail.trim())
     }
 
     fn next_began(&mut self) -> (Duration, Option<LogSpan>) {
@@ -174,12 +175,12 @@ impl RProcess {
         };
         if let Some(live) = &mut self.live {
             // What R started may hold the pipe open.
-            kill_group(&live.child);
-            let last = tokio::time::timeout(LAST_WORDS, live.said.recv()).await;
-            if let Ok(Some(Ok(said))) = last
-                && let Some(event) = self.event_of(said)
-            {
-                return event;
+            kill_group(live.group);
+            // The wait may be abandoned and taken up again: its end is fixed the first time.
+            let until = *live.last_words.get_or_insert_with(|| Instant::now() + LAST_WORDS);
+            let last = tokio::time::timeout_at(until.into(), live.said.recv()).await;
+            if let Ok(Some(Ok(said))) = last {
+                return self.event_of(said);
             }
         }
         let reason = with_output(reason, &self.printed(self.began.log));
@@ -187,20 +188,24 @@ impl RProcess {
         Event::Died { reason }
     }
 
-    fn event_of(&mut self, said: Said) -> Option<Event> {
+    fn event_of(&mut self, said: Said) -> Event {
         match said {
             // A replacement that is warm now: the first job begins.
             Said::Ready { .. } => {
                 self.began = Began { at: Instant::now(), log: self.config.log_len() };
-                None
+                Event::Began
             }
             Said::Signal { number, condition } => {
-                Some(Event::Signal { number, condition: condition.into() })
+                Event::Signal { number, condition: condition.into() }
             }
             Said::Ended { number, outcome } => {
                 self.jobs.pop_front();
                 let (ran, log) = self.next_began();
-                Some(Event::Ended { number, outcome, ran, log })
+                if matches!(outcome, Outcome::Unreadable(_)) {
+                    // It lost its place in the pipe and is leaving: the next job goes to another.
+                    self.end();
+                }
+                Event::Ended { number, outcome, ran, log }
             }
         }
     }
@@ -225,31 +230,26 @@ impl Evaluator for RProcess {
     }
 
     async fn event(&mut self) -> Event {
-        loop {
-            let Some(live) = &mut self.live else {
-                return Event::Died { reason: "R is gone".into() };
-            };
-            let said = tokio::select! {
-                biased;
-                said = live.said.recv() => said,
-                status = live.child.wait() => return self.last_words(status).await,
-            };
-            match said {
-                Some(Ok(said)) => {
-                    if let Some(event) = self.event_of(said) {
-                        return event;
-                    }
-                }
-                Some(Err(error)) => {
-                    self.end();
-                    return Event::Died { reason: format!("R answered nonsense: {error}") };
-                }
-                None => {
-                    // R closed its end: it has ended, or is about to.
-                    let waited = tokio::time::timeout(LAST_WORDS, live.child.wait()).await;
-                    let status = waited.unwrap_or_else(|_| Err(io::Error::other("it went silent")));
-                    return self.last_words(status).await;
-                }
+        let Some(live) = &mut self.live else {
+            return Event::Died { reason: "R is gone".into() };
+        };
+        let said = tokio::select! {
+            biased;
+            said = live.said.recv() => said,
+            status = live.child.wait() => return self.last_words(status).await,
+        };
+        match said {
+            Some(Ok(said)) => self.event_of(said),
+            Some(Err(error)) => {
+                self.end();
+                Event::Died { reason: format!("R answered nonsense: {error}") }
+            }
+            None => {
+                // R closed its end: it has ended, or is about to.
+                let until = *live.last_words.get_or_insert_with(|| Instant::now() + LAST_WORDS);
+                let waited = tokio::time::timeout_at(until.into(), live.child.wait()).await;
+                let status = waited.unwrap_or_else(|_| Err(io::Error::other("it went silent")));
+                self.last_words(status).await
             }
         }
     }
@@ -263,10 +263,9 @@ fn with_output(reason: String, output: &str) -> String {
     if output.is_empty() { reason } else { format!("{reason}; it printed:\n{output}") }
 }
 
-fn kill_group(child: &Child) {
-    let pid = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-    if let Some(pid) = pid {
-        let _ = rustix::process::kill_process_group(pid, Signal::KILL);
+fn kill_group(group: Option<Pid>) {
+    if let Some(group) = group {
+        let _ = rustix::process::kill_process_group(group, Signal::KILL);
     }
 }
 
@@ -327,7 +326,8 @@ fn spawn(config: &RConfig) -> io::Result<Live> {
             }
         }
     });
-    Ok(Live { child, jobs, said })
+    let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+    Ok(Live { child, group, last_words: None, jobs, said })
 }
 
 /// Makes the system kill R when this worker dies, even by SIGKILL.

@@ -134,6 +134,10 @@ impl Board {
         self.counts.open()
     }
 
+    pub(super) fn ended_tasks(&self) -> u64 {
+        self.counts.completed + self.counts.failed + self.counts.cancelled
+    }
+
     /// Into how many segments new tasks are cut, so that every worker finds one of its own.
     pub(super) fn spread(&self, workers: u32) -> usize {
         let waiting = |number: &&u64| self.segments.get(number).is_some_and(|v| v.counts.pending > 0);

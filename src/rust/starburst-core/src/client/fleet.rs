@@ -6,6 +6,7 @@ use crate::{
     heartbeat::{Heartbeat, WorkerState},
     ids::WorkerId,
     launch::{Fate, LaunchSpec, LogSpan},
+    manifest::{Lifetime, SessionState},
     patrol::{Ground, Verdict},
 };
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -45,6 +46,8 @@ impl Client {
 
     /// Lets workers be started for tasks that are there already.
     pub fn engage(&self) {
+        // What stopped the fleet before is not what stops it now.
+        self.trouble.lock().fleet = super::Failing::default();
         self.fleet.lock().engage();
         self.fleet_now.notify_one();
     }
@@ -60,9 +63,9 @@ impl Client {
             // What stopped the fleet is said until somebody wants to go on.
             if self.fleet.lock().engaged {
                 let walked = self.walk().await;
-                let news = walked.is_err() != self.trouble.lock().fleet.is_some();
-                self.trouble.lock().fleet = walked.err().map(Arc::new);
-                if news {
+                let failed = walked.is_err();
+                self.trouble.lock().fleet.note(walked.err(), self.deps.clock.now());
+                if failed {
                     self.bump();
                 }
             }
@@ -77,13 +80,17 @@ impl Client {
     /// One round: who lives, what to take back, whom to start.
     async fn walk(&self) -> Result<(), Error> {
         let open = self.board.lock().open_tasks();
-        let live = self.manifest.lock().value.is_live(self.deps.clock.wall());
-        if open == 0 || !live {
+        if open == 0 {
             return Ok(());
         }
+        self.read_manifest().await?;
+        let live = self.manifest.lock().value.is_live(self.deps.clock.wall());
         let (alive, dead) = self.muster().await?;
         self.take_back(&dead).await?;
-        self.judge_deaths(&dead).await?;
+        if !live {
+            return self.over(alive);
+        }
+        self.judge_deaths(alive, &dead).await?;
         let wanted = u64::from(self.workers_wanted()).min(open);
         for _ in alive..wanted {
             self.start_worker().await?;
@@ -91,12 +98,25 @@ impl Client {
         Ok(())
     }
 
+    /// A session that is closed or out of time, with tasks left: nobody will end them.
+    fn over(&self, alive: u64) -> Result<(), Error> {
+        if alive > 0 {
+            return Ok(());
+        }
+        self.fleet.lock().engaged = false;
+        let session = self.session().clone();
+        match self.manifest.lock().value.state {
+            SessionState::Closed => Err(Error::Closed { session }),
+            SessionState::Open => Err(Error::Expired { session }),
+        }
+    }
+
     /// Counts the living, started ones that have not spoken included, and lists the newly dead.
     async fn muster(&self) -> Result<(u64, Vec<(WorkerId, String, Option<Heartbeat>)>), Error> {
         let mut patrol = self.patrol.lock().await;
         let (store, clock) = (&*self.deps.store, &*self.deps.clock);
-        patrol.look(store, &self.keys, clock).await?;
         let lease = self.pace().lease;
+        patrol.look(store, &self.keys, clock, lease).await?;
         let spoken: Vec<Heartbeat> = patrol.workers().cloned().collect();
         let started = self.fleet.lock().started.clone();
         let (mut alive, mut dead) = (0, Vec::new());
@@ -157,13 +177,12 @@ impl Client {
     /// A worker that refuses the session, or dies before it did anything, will do so again.
     async fn judge_deaths(
         &self,
+        alive: u64,
         dead: &[(WorkerId, String, Option<Heartbeat>)],
     ) -> Result<(), Error> {
-        let finished: u64 = {
-            let patrol = self.patrol.lock().await;
-            patrol.workers().map(|beat| beat.finished).sum()
-        };
-        let mut last = None;
+        // What ended counts as progress, whoever said so.
+        let finished = self.board.lock().ended_tasks();
+        let (mut last, mut refused) = (None, None);
         {
             let mut fleet = self.fleet.lock();
             if finished > fleet.finished {
@@ -175,15 +194,20 @@ impl Client {
                     continue;
                 }
                 if let Some(WorkerState::Refused { message }) = beat.as_ref().map(|b| &b.state) {
-                    fleet.engaged = false;
-                    return Err(Error::Refused { message: message.clone() });
+                    refused = Some(message.clone());
                 }
                 if beat.as_ref().is_none_or(died_young) {
                     fleet.deaths += 1;
                     last = Some((worker.clone(), why.clone()));
                 }
             }
-            if fleet.deaths < DEATHS {
+            if let Some(message) = refused {
+                fleet.engaged = false;
+                fleet.deaths = 0;
+                return Err(Error::Refused { message });
+            }
+            // As long as anybody lives, somebody gets on.
+            if fleet.deaths < DEATHS || alive > 0 {
                 return Ok(());
             }
             // Said once; whoever waits on goes on with a fresh count.
@@ -206,9 +230,14 @@ impl Client {
             fleet.started.insert(worker.clone(), self.deps.clock.now());
             fleet.ranks - 1
         };
-        let detached = self.manifest.lock().value.lifetime == crate::manifest::Lifetime::Detached;
-        let spec =
-            LaunchSpec { session: self.session().clone(), worker: worker.clone(), rank, detached };
+        let manifest = self.manifest();
+        let spec = LaunchSpec {
+            session: manifest.session,
+            worker: worker.clone(),
+            rank,
+            cpu: manifest.cpu,
+            detached: manifest.lifetime == Lifetime::Detached,
+        };
         let launched = self.deps.launcher.launch(&spec).await;
         if launched.is_err() {
             self.fleet.lock().started.remove(&worker);
@@ -223,14 +252,27 @@ impl Client {
     pub async fn workers(&self) -> Result<Vec<(Heartbeat, Verdict)>, Error> {
         let mut patrol = self.patrol.lock().await;
         let clock = &*self.deps.clock;
-        patrol.look(&*self.deps.store, &self.keys, clock).await?;
-        let beats: Vec<Heartbeat> = patrol.workers().cloned().collect();
         let (mut rows, lease) = (Vec::new(), self.pace().lease);
+        patrol.look(&*self.deps.store, &self.keys, clock, lease).await?;
+        let beats: Vec<Heartbeat> = patrol.workers().cloned().collect();
         for beat in beats {
             let verdict = patrol.judge(&beat.worker, &*self.deps.launcher, lease, clock).await;
             rows.push((beat, verdict));
         }
         Ok(rows)
+    }
+
+    /// Writes what was submitted and starts the workers it needs: what a client does before it goes.
+    ///
+    /// # Errors
+    /// What keeps it from that.
+    pub async fn leave(&self) -> Result<(), Error> {
+        self.flush().await?;
+        if self.fleet.lock().engaged {
+            self.walk().await?;
+        }
+        self.stop();
+        Ok(())
     }
 
     /// A part of a worker's log, or its end.

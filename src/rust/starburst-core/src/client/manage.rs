@@ -2,6 +2,7 @@
 use super::{Client, Deps, Summary};
 use crate::{
     clock::UnixMillis,
+    envelope::{self, Kind},
     error::Error,
     ids::{SessionId, TaskId},
     key::{self, SessionKeys},
@@ -44,12 +45,11 @@ impl Client {
     /// # Errors
     /// [`Error::NoTask`], or a failure of the store.
     pub async fn retry(&self, ids: &[TaskId]) -> Result<usize, Error> {
-        let count = self.change_tasks(ids, Ledger::retry).await?;
-        if count > 0 {
-            self.change_manifest(Manifest::reopened).await?;
-        }
+        let changed = self.change_tasks(ids, Ledger::retry).await;
+        // Said in any case: a part may have been changed before a failure, or by an earlier try.
+        self.change_manifest(Manifest::reopened).await?;
         self.engage();
-        Ok(count)
+        changed
     }
 
     async fn change_tasks(
@@ -73,6 +73,8 @@ impl Client {
             let key = self.keys.ledger(number);
             let (store, ids) = (&*self.deps.store, &*self.deps.ids);
             let missing = || Some(Ledger::new(len));
+            // A look that is under way must not put an older ledger over this one.
+            let _looking = self.looking.lock().await;
             let changed = update::update(store, ids, &key, None, missing, |ledger: &mut Ledger| {
                 let changed = places.iter().filter(|place| change(ledger, **place)).count();
                 (changed > 0).then_some(changed)
@@ -103,6 +105,28 @@ impl Client {
     pub async fn close(&self) -> Result<(), Error> {
         self.buffer.lock().close();
         self.change_manifest(Manifest::closed).await
+    }
+
+    /// Reads the manifest again if another client has changed it.
+    pub(super) async fn read_manifest(&self) -> Result<(), Error> {
+        let key = self.keys.manifest();
+        let seen = self.manifest.lock().etag.clone();
+        let read = match &seen {
+            Some(etag) => self.deps.store.get_if_changed(&key, etag).await,
+            None => self.deps.store.get(&key).await.map(Some),
+        };
+        match read {
+            Ok(Some(object)) => {
+                let (value, _) = envelope::decode::<Manifest>(Kind::Manifest, &key, &object.body)?;
+                *self.manifest.lock() = update::Versioned { value, etag: Some(object.etag) };
+                Ok(())
+            }
+            Ok(None) => Ok(()),
+            Err(StoreError::NotFound { .. }) => {
+                Err(Error::NoSession { session: self.session().clone() })
+            }
+            Err(other) => Err(other.into()),
+        }
     }
 
     async fn change_manifest(&self, change: impl Fn(Manifest) -> Manifest) -> Result<(), Error> {
@@ -166,7 +190,15 @@ pub async fn list_sessions(deps: &Deps) -> Result<Vec<SessionRow>, Error> {
             Ok(None) | Err(Error::Damaged { .. } | Error::Version { .. }) => continue,
             Err(other) => return Err(other),
         };
-        let (tasks, active) = count_tasks(&*deps.store, &keys).await?;
+        let (tasks, active) = match count_tasks(&*deps.store, &keys).await {
+            Ok(counted) => counted,
+            Err(
+                Error::Damaged { .. }
+                | Error::Version { .. }
+                | Error::Store(StoreError::NotFound { .. }),
+            ) => continue,
+            Err(other) => return Err(other),
+        };
         let last_activity = active.max(manifest.created_at);
         rows.push(SessionRow { manifest, tasks, last_activity });
     }

@@ -18,7 +18,7 @@ pub use submit::NewTask;
 
 use crate::{
     blob::{BlobReader, KnownBlobs},
-    clock::{Clock, UnixMillis},
+    clock::{Clock, Monotonic, UnixMillis},
     envelope::{self, Kind},
     error::Error,
     ids::{ClientId, Ids, Nonce, SessionId, TaskId},
@@ -39,6 +39,8 @@ use std::{sync::Arc, time::Duration};
 use submit::{Buffer, Unsettled};
 use tokio::sync::{Notify, watch as channel};
 
+/// How long a store may not answer before those who wait are told.
+const MAY_PASS: Duration = Duration::from_secs(15);
 /// Sealed chunks a client keeps.
 const CACHE_BYTES: usize = 256 << 20;
 
@@ -117,10 +119,37 @@ pub struct Client {
 /// What keeps the session from getting on.
 #[derive(Debug, Default)]
 struct Trouble {
-    /// Since the last success of each loop.
-    flush: Option<Arc<Error>>,
-    watch: Option<Arc<Error>>,
-    fleet: Option<Arc<Error>>,
+    flush: Failing,
+    watch: Failing,
+    fleet: Failing,
+}
+
+/// The failures of one loop since its last success.
+#[derive(Debug, Default)]
+struct Failing {
+    error: Option<Arc<Error>>,
+    since: Option<Monotonic>,
+}
+
+impl Failing {
+    fn note(&mut self, error: Option<Error>, now: Monotonic) {
+        match error {
+            Some(error) => {
+                self.error = Some(Arc::new(error));
+                self.since.get_or_insert(now);
+            }
+            None => *self = Self::default(),
+        }
+    }
+
+    /// What is worth stopping for: a store that does not answer may answer the next time.
+    fn lasting(&self, now: Monotonic) -> Option<Arc<Error>> {
+        let error = self.error.as_ref()?;
+        let may_pass =
+            matches!(**error, Error::Store(StoreError::Unavailable { .. } | StoreError::Unanswered { .. }));
+        let lasted = self.since.is_some_and(|since| now.since(since) >= MAY_PASS);
+        (!may_pass || lasted).then(|| Arc::clone(error))
+    }
 }
 
 impl Client {
@@ -153,15 +182,9 @@ impl Client {
         };
         let key = SessionKeys::new(manifest.session.clone()).manifest();
         let body = envelope::encode(Kind::Manifest, &manifest)?;
-        let etag = match deps.store.create(&key, body).await {
-            Ok(etag) => Some(etag),
-            // The id is fresh: an object that is there is ours.
-            Err(StoreError::Unanswered { .. } | StoreError::AlreadyExists { .. }) => {
-                deps.store.head(&key).await?
-            }
-            Err(other) => return Err(other.into()),
-        };
-        Ok(Self::start(deps, id, Versioned { value: manifest, etag }))
+        // The id is fresh: an object that is there is ours.
+        let etag = pulse::overwrite(&*deps.store, &key, body, None).await?;
+        Ok(Self::start(deps, id, Versioned { value: manifest, etag: Some(etag) }))
     }
 
     /// Attaches to a session that exists.
@@ -174,7 +197,10 @@ impl Client {
         let manifest = pulse::read_manifest(&*deps.store, &keys).await?;
         let id = ClientId::fresh(&*deps.ids);
         let client = Self::start(deps, id, manifest);
+        // Left early, by a failure or by whoever abandons the wait, it must not go on in the background.
+        let guard = StopOnDrop(Some(Arc::clone(&client)));
         client.refresh().await?;
+        guard.disarm();
         Ok(client)
     }
 
@@ -205,7 +231,8 @@ impl Client {
         tokio::spawn(Arc::clone(&client).run_until_stopped(Loop::Flush));
         tokio::spawn(Arc::clone(&client).run_until_stopped(Loop::Watch));
         tokio::spawn(Arc::clone(&client).run_until_stopped(Loop::Fleet));
-        if client.manifest().lifetime == Lifetime::Owned {
+        let owns = client.manifest().creator == client.id;
+        if owns && client.manifest().lifetime == Lifetime::Owned {
             tokio::spawn(Arc::clone(&client).run_until_stopped(Loop::Owner));
         }
         client
@@ -230,7 +257,7 @@ impl Client {
 
     /// Ends this client's loops. The session and its workers go on.
     pub fn stop(&self) {
-        let _ = self.stopped.send(true);
+        self.stopped.send_replace(true);
         self.bump();
     }
 
@@ -276,8 +303,9 @@ impl Client {
 
     /// What keeps the session from getting on, if anything does.
     pub fn trouble(&self) -> Option<Arc<Error>> {
-        let trouble = self.trouble.lock();
-        trouble.fleet.clone().or_else(|| trouble.watch.clone()).or_else(|| trouble.flush.clone())
+        let (trouble, now) = (self.trouble.lock(), self.deps.clock.now());
+        let parts = [&trouble.fleet, &trouble.watch, &trouble.flush];
+        parts.into_iter().find_map(|part| part.lasting(now))
     }
 
     /// When the session's workers stop.
@@ -295,6 +323,22 @@ impl Client {
                 etag = pulse::overwrite(&*self.deps.store, &key, body, etag.take()).await.ok();
             }
             self.deps.clock.sleep(self.pace().heartbeat).await;
+        }
+    }
+}
+
+struct StopOnDrop(Option<Arc<Client>>);
+
+impl StopOnDrop {
+    fn disarm(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        if let Some(client) = &self.0 {
+            client.stop();
         }
     }
 }

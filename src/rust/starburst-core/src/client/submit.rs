@@ -4,6 +4,7 @@ use crate::{
     blob::{self, BlobHash, Packed, Payload},
     error::Error,
     ids::{Nonce, TaskId},
+    manifest::SessionState,
     segment::{Segment, SegmentFrames, SegmentIndex, TaskHeader},
     store::StoreError,
 };
@@ -96,9 +97,15 @@ impl Client {
     /// [`Error::Closed`] when the session takes no more work.
     pub fn submit(&self, mut task: NewTask) -> Result<TaskId, Error> {
         let mut buffer = self.buffer.lock();
-        if buffer.closed || !self.manifest.lock().value.is_live(self.deps.clock.wall()) {
-            return Err(Error::Closed { session: self.session().clone() });
+        let session = || self.session().clone();
+        let manifest = self.manifest.lock();
+        if buffer.closed || manifest.value.state == SessionState::Closed {
+            return Err(Error::Closed { session: session() });
         }
+        if !manifest.value.is_live(self.deps.clock.wall()) {
+            return Err(Error::Expired { session: session() });
+        }
+        drop(manifest);
         let chunks = std::mem::take(&mut task.packed.blobs);
         let same = |a: &Option<Arc<Packed>>, b: &Option<Arc<Packed>>| match (a, b) {
             (Some(a), Some(b)) => Arc::ptr_eq(a, b),
@@ -139,9 +146,12 @@ impl Client {
         let mut changes = self.changes.subscribe();
         let mut tries = 0;
         while self.buffer.lock().first < target {
+            if *self.stopped.borrow() {
+                return Err(Error::Closed { session: self.session().clone() });
+            }
             self.flush_now.notify_one();
             let _ = changes.changed().await;
-            if self.trouble.lock().flush.is_some() {
+            if self.trouble.lock().flush.error.is_some() {
                 tries += 1;
                 if tries >= 3 {
                     return self.write_waiting().await;
@@ -169,7 +179,7 @@ impl Client {
             }
             let written = self.write_waiting().await;
             let failed = written.is_err();
-            self.trouble.lock().flush = written.err().map(Arc::new);
+            self.trouble.lock().flush.note(written.err(), self.deps.clock.now());
             self.bump();
             if failed {
                 self.deps.clock.sleep(pace.poll_max * 4).await;

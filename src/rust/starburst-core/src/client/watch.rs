@@ -5,6 +5,7 @@ use crate::{
     envelope::{self, Kind},
     error::Error,
     ids::TaskId,
+    key::Key,
     ledger::{Ledger, TaskState},
     pace::Backoff,
     segment::Segment,
@@ -15,7 +16,7 @@ use crate::{
 };
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
-use std::sync::Arc;
+use std::collections::HashSet;
 
 /// Up to this many ledgers are asked for one by one; for more a listing is cheaper.
 const ASK_EACH: usize = 8;
@@ -30,6 +31,8 @@ pub(super) struct Look {
     signals_read: Option<Monotonic>,
     /// Batches of signals whose tasks have ended and that were not read yet.
     signals_due: bool,
+    /// Batches of signals that are other clients'.
+    others: HashSet<Key>,
 }
 
 impl Client {
@@ -40,7 +43,7 @@ impl Client {
             let open = self.board.lock().open_tasks() > 0;
             let looked = self.look(false).await;
             let changed = matches!(looked, Ok(true));
-            self.trouble.lock().watch = looked.err().map(Arc::new);
+            self.trouble.lock().watch.note(looked.err(), self.deps.clock.now());
             if changed {
                 backoff.reset();
                 self.bump();
@@ -75,6 +78,9 @@ impl Client {
         let mut look = self.looking.lock().await;
         let (now, pace) = (self.deps.clock.now(), self.pace());
         let mut changed = false;
+        if whole {
+            self.read_manifest().await?;
+        }
         if whole || look.discovered.is_none_or(|at| now.since(at) >= pace.recheck) {
             look.discovered = Some(now);
             changed |= self.discover(&mut look.tail).await?;
@@ -90,7 +96,7 @@ impl Client {
         if look.signals_due || live {
             look.signals_read = Some(now);
             // Read before the ledgers are shown: a task's signals come before its end.
-            changed |= self.read_signals().await?;
+            changed |= self.read_signals(&mut look.others).await?;
             look.signals_due = false;
         }
         let mut board = self.board.lock();
@@ -106,16 +112,24 @@ impl Client {
 
     async fn discover(&self, tail: &mut Tail) -> Result<bool, Error> {
         let mut found = false;
-        for number in tail.advance(&*self.deps.store, &self.keys).await? {
+        // The place is kept only once all of them were read: none is passed over by a failure.
+        let mut ahead = *tail;
+        for number in ahead.advance(&*self.deps.store, &self.keys).await? {
             if self.board.lock().segment(number).is_some() {
                 continue;
             }
             let key = self.keys.segment(number);
             let object = self.deps.store.get(&key).await?;
             let index = Segment::decode_index(&key, &object.body)?;
+            let buffer = self.buffer.lock();
+            // One of our own that is being written is added by its writer, when it leaves the buffer.
+            if index.client == self.id && buffer.holds(index.first) {
+                return Ok(found);
+            }
             self.board.lock().add_segment(number, &index);
             found = true;
         }
+        *tail = ahead;
         Ok(found)
     }
 
@@ -180,16 +194,24 @@ impl Client {
     }
 
     /// Takes the near-live conditions of this client's tasks out of the store.
-    async fn read_signals(&self) -> Result<bool, Error> {
+    async fn read_signals(&self, others: &mut HashSet<Key>) -> Result<bool, Error> {
         let mut found = false;
         for entry in self.deps.store.list(&self.keys.signals(), None).await? {
+            if others.contains(&entry.key) {
+                continue;
+            }
             let object = match self.deps.store.get(&entry.key).await {
                 Ok(object) => object,
                 Err(StoreError::NotFound { .. }) => continue,
                 Err(other) => return Err(other.into()),
             };
-            let (batch, _): (Vec<Signal>, _) =
-                envelope::decode(Kind::Signals, &entry.key, &object.body)?;
+            let Ok((batch, _)) =
+                envelope::decode::<Vec<Signal>>(Kind::Signals, &entry.key, &object.body)
+            else {
+                // Progress that cannot be read is not worth a failure.
+                others.insert(entry.key);
+                continue;
+            };
             let ours = {
                 let board = self.board.lock();
                 let id = |s: &Signal| board.segment(s.segment).map(|v| (v.client.clone(), v.first));
@@ -207,6 +229,8 @@ impl Client {
             if ours {
                 found = true;
                 self.deps.store.delete(&entry.key).await?;
+            } else {
+                others.insert(entry.key);
             }
         }
         Ok(found)

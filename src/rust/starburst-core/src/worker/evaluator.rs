@@ -44,6 +44,8 @@ pub enum Outcome {
 /// What the evaluator reports.
 #[derive(Debug)]
 pub enum Event {
+    /// The first job begins now: an evaluator that had to be started is ready.
+    Began,
     /// The running job signalled a near-live condition.
     Signal {
         /// The job.

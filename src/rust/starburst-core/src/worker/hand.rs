@@ -97,6 +97,7 @@ impl Worker {
                 Err(error @ Error::Store(_)) => {
                     let now = self.deps.clock.now();
                     if now.since(*failing.get_or_insert(now)) > PATIENCE {
+                        evaluator.kill().await;
                         return Err(error);
                     }
                     self.deps.clock.sleep(self.manifest().pace.poll_max).await;
@@ -115,8 +116,10 @@ impl Worker {
         desk: &mut Desk,
         evaluator: &mut dyn Evaluator,
     ) -> Result<bool, Error> {
-        self.feed(desk, evaluator).await?;
+        let fed = self.feed(desk, evaluator).await;
         if desk.running.is_empty() {
+            // With something at work the rest can wait: the store may come back meanwhile.
+            fed?;
             let leaving = self.told_to_leave().is_some();
             return self.commit(desk, !leaving).await;
         }
@@ -183,6 +186,7 @@ impl Worker {
     /// Takes in what R reports.
     fn take(&mut self, desk: &mut Desk, event: Event) {
         match event {
+            Event::Began => desk.began = self.deps.clock.now(),
             Event::Signal { number, condition } => {
                 if let Some(running) = desk.running.iter().find(|r| r.job == number) {
                     let place = u32::try_from(running.claim.place).unwrap_or(u32::MAX);
@@ -267,9 +271,8 @@ impl Worker {
         desk: &mut Desk,
         evaluator: &mut dyn Evaluator,
     ) -> Result<(), Error> {
-        if !self.refresh(desk.number).await? {
-            return Ok(());
-        }
+        // An earlier commit may have met the change already, so what is known counts, new or not.
+        self.refresh(desk.number).await?;
         let ledger = self.queue.segments.get(&desk.number).and_then(|k| k.ledger.as_ref());
         let held = |claim: &Claim| ledger.is_some_and(|l| l.value.holds(&self.me, *claim));
         desk.waiting.retain(held);
@@ -319,7 +322,8 @@ impl Worker {
             let body = envelope::encode(Kind::Signals, &desk.signals)?;
             let key = self.keys.signal(&self.me, self.signals);
             match self.deps.store.create(&key, body).await {
-                Ok(_) | Err(StoreError::AlreadyExists { .. } | StoreError::Unanswered { .. }) => {}
+                // The name is ours alone. Without an answer the batch is written again next time.
+                Ok(_) | Err(StoreError::AlreadyExists { .. }) => {}
                 Err(other) => return Err(other.into()),
             }
             self.signals += 1;

@@ -74,8 +74,9 @@ impl Worker {
         if held.is_empty() {
             return Ok(());
         }
-        self.patrol.look(&*self.deps.store, &self.keys, &*self.deps.clock).await?;
         let manifest = self.manifest();
+        let (store, clock) = (&*self.deps.store, &*self.deps.clock);
+        self.patrol.look(store, &self.keys, clock, manifest.pace.lease).await?;
         for number in held {
             let Some(seen) = self.queue.segments.get(&number).and_then(|k| k.ledger.clone()) else {
                 continue;
