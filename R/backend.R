@@ -21,8 +21,21 @@ StarburstFutureBackend <- function(
   ...
 ) {
   settings <- plan_settings(
-    workers, cpu, memory, region, timeout, launch_type, instance_type, use_spot, image,
-    environment, max_hourly_cost, max_total_cost, auto_quota_request, eager, detached
+    workers,
+    cpu,
+    memory,
+    region,
+    timeout,
+    launch_type,
+    instance_type,
+    use_spot,
+    image,
+    environment,
+    max_hourly_cost,
+    max_total_cost,
+    auto_quota_request,
+    eager,
+    detached
   )
   make <- getExportedValue("future", "MultiprocessFutureBackend")
   backend <- make(workers = settings$workers, ...)

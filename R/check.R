@@ -92,7 +92,9 @@ check_workers <- function(workers, call) {
         sprintf("`workers` is %s, and more than %s ask for your word", fmt(workers), fmt(most)),
         i = "set `options(starburst.max_workers = 1000)` to allow up to 1,000"
       ),
-      kind = "invalid_input", arg = "workers", call = call
+      kind = "invalid_input",
+      arg = "workers",
+      call = call
     )
   }
   check_number(workers, "workers", 1, min(most, 1000), call, whole = TRUE)
@@ -118,7 +120,11 @@ check_size <- function(cpu, memory, call) {
   allowed <- memory_range_gb[[as.character(cpu)]]
   if (!gb %in% allowed) {
     step <- if (length(allowed) > 1L) allowed[[2]] - allowed[[1]] else 1
-    shown <- if (cpu == 0.25) "0.5, 1 or 2 GB" else sprintf("%s to %s GB in steps of %s GB", min(allowed), max(allowed), step)
+    shown <- if (cpu == 0.25) {
+      "0.5, 1 or 2 GB"
+    } else {
+      sprintf("%s to %s GB in steps of %s GB", min(allowed), max(allowed), step)
+    }
     abort_input("memory", describe(memory), sprintf("%s with cpu = %s", shown, cpu), call)
   }
   list(cpu = as.numeric(cpu), memory_mib = gb * 1024)

@@ -34,8 +34,19 @@ starburst_cluster <- function(
   auto_quota_request = FALSE
 ) {
   settings <- check_settings(
-    workers, cpu, memory, region, timeout, launch_type, instance_type, use_spot, image,
-    environment, max_hourly_cost, max_total_cost, auto_quota_request,
+    workers,
+    cpu,
+    memory,
+    region,
+    timeout,
+    launch_type,
+    instance_type,
+    use_spot,
+    image,
+    environment,
+    max_hourly_cost,
+    max_total_cost,
+    auto_quota_request,
     absolute_timeout = 10 * 365 * 86400
   )
   StarburstCluster$new(settings)
@@ -49,12 +60,30 @@ StarburstCluster <- R6::R6Class(
       private$fleet <- new_fleet(settings)
     },
     map = function(
-      .x, .f, ..., .progress = interactive(), .seed = TRUE, .on_error = c("stop", "collect"),
-      .packages = NULL, .globals = TRUE
+      .x,
+      .f,
+      ...,
+      .progress = interactive(),
+      .seed = TRUE,
+      .on_error = c("stop", "collect"),
+      .packages = NULL,
+      .globals = TRUE
     ) {
       call <- rlang::current_env()
       handle <- private$handle(call)
-      run_map(handle, .x, .f, list(...), .progress, .seed, .on_error, .packages, .globals, parent.frame(), call)
+      run_map(
+        handle,
+        .x,
+        .f,
+        list(...),
+        .progress,
+        .seed,
+        .on_error,
+        .packages,
+        .globals,
+        parent.frame(),
+        call
+      )
     },
     estimate_cost = function(seconds) {
       check_number(seconds, "seconds", 0, Inf, rlang::current_env())
@@ -74,8 +103,16 @@ StarburstCluster <- R6::R6Class(
       state <- if (private$closed) "shut down" else "open"
       cat("<StarburstCluster> ", state, "\n", sep = "")
       cat(
-        "  up to ", fmt(settings$workers), " workers (", settings$launch_type, ", ",
-        settings$cpu, " vCPU, ", settings$memory_mib / 1024, " GB)\n", sep = ""
+        "  up to ",
+        fmt(settings$workers),
+        " workers (",
+        settings$launch_type,
+        ", ",
+        settings$cpu,
+        " vCPU, ",
+        settings$memory_mib / 1024,
+        " GB)\n",
+        sep = ""
       )
       invisible(self)
     }
@@ -87,7 +124,8 @@ StarburstCluster <- R6::R6Class(
       if (private$closed) {
         starburst_abort(
           c("this cluster was shut down", i = "make another with `starburst_cluster()`"),
-          kind = "closed", call = call
+          kind = "closed",
+          call = call
         )
       }
       fleet_handle(private$fleet)

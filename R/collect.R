@@ -48,10 +48,17 @@ wait_for_tasks <- function(handle, ids, timeout, progress, call) {
   if (!wait_until(handle, done, timeout, call = call)) {
     starburst_abort(
       c(
-        sprintf("%s of %s tasks have not ended after %s seconds", fmt(length(open)), fmt(length(ids)), fmt(timeout)),
+        sprintf(
+          "%s of %s tasks have not ended after %s seconds",
+          fmt(length(open)),
+          fmt(length(ids)),
+          fmt(timeout)
+        ),
         i = "the work goes on: wait longer, or collect later"
       ),
-      kind = "timeout", waited_s = timeout, call = call
+      kind = "timeout",
+      waited_s = timeout,
+      call = call
     )
   }
 }
@@ -99,8 +106,12 @@ session_errors <- function(handle, call = rlang::caller_env()) {
     )
   })
   none <- data.frame(
-    task_id = character(), label = character(), class = character(),
-    message = character(), attempts = numeric(), worker = character()
+    task_id = character(),
+    label = character(),
+    class = character(),
+    message = character(),
+    attempts = numeric(),
+    worker = character()
   )
   do.call(rbind, c(list(none), rows))
 }

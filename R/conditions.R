@@ -1,9 +1,21 @@
 # Conditions of the package: one class a kind, all of them also `starburst_error`.
 
 error_kinds <- c(
-  "invalid_input", "not_found", "permission", "capacity", "unavailable",
-  "worker_lost", "data", "version", "closed", "internal",
-  "stale_handle", "task_failed", "cancelled", "timeout", "not_set_up"
+  "invalid_input",
+  "not_found",
+  "permission",
+  "capacity",
+  "unavailable",
+  "worker_lost",
+  "data",
+  "version",
+  "closed",
+  "internal",
+  "stale_handle",
+  "task_failed",
+  "cancelled",
+  "timeout",
+  "not_set_up"
 )
 
 starburst_abort <- function(message, kind, ..., call = rlang::caller_env(), parent = NULL) {

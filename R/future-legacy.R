@@ -27,10 +27,13 @@ watch_plan <- function() {
     return()
   }
   the$watching <- TRUE
-  addTaskCallback(function(...) {
-    stop_unplanned_fleets()
-    the$watching <- length(the$fleets) > 0L
-  }, name = "starburst_plan")
+  addTaskCallback(
+    function(...) {
+      stop_unplanned_fleets()
+      the$watching <- length(the$fleets) > 0L
+    },
+    name = "starburst_plan"
+  )
 }
 
 stop_unplanned_fleets <- function() {

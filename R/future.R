@@ -117,7 +117,9 @@ result.StarburstFuture <- function(future, ...) {
   f <- future
   found <- f[["result"]]
   if (!is.null(found)) {
-    if (inherits(found, "FutureError")) stop(found)
+    if (inherits(found, "FutureError")) {
+      stop(found)
+    }
     return(found)
   }
   if (f[["state"]] == "created") {
@@ -154,7 +156,8 @@ await_future <- function(f) {
 # Files what the task left, or raises what went wrong.
 take_result <- function(f, left) {
   r <- left$value
-  switch(left$ending,
+  switch(
+    left$ending,
     cancelled = fail(f, interrupt_error(f, "it was cancelled"), "interrupted"),
     worker_lost = fail(f, interrupt_error(f, left$message), "interrupted"),
     timeout = ,

@@ -20,7 +20,8 @@ strip <- function(globals) {
 
 check_globals <- function(globals, call) {
   ok <- (is.logical(globals) && length(globals) == 1L && !is.na(globals)) ||
-    is.character(globals) || (is.list(globals) && !is.null(names(globals)))
+    is.character(globals) ||
+    (is.list(globals) && !is.null(names(globals)))
   if (!ok) {
     abort_input("globals", describe(globals), "TRUE, FALSE, names, or a named list", call)
   }
@@ -83,7 +84,18 @@ capture_expression <- function(written, envir, call) {
   value
 }
 
-makes_language <- c("quote", "bquote", "substitute", "expression", "as.call", "call", "as.name", "as.symbol", "str2lang", "expr")
+makes_language <- c(
+  "quote",
+  "bquote",
+  "substitute",
+  "expression",
+  "as.call",
+  "call",
+  "as.name",
+  "as.symbol",
+  "str2lang",
+  "expr"
+)
 takes_out <- c("[[", "$", "@", "get")
 
 evaluates_to_language <- function(written, envir) {

@@ -65,8 +65,19 @@ starburst_map <- function(
 ) {
   call <- rlang::current_env()
   settings <- check_settings(
-    workers, cpu, memory, region, timeout, launch_type, instance_type, use_spot, image,
-    environment, max_hourly_cost, max_total_cost, auto_quota_request,
+    workers,
+    cpu,
+    memory,
+    region,
+    timeout,
+    launch_type,
+    instance_type,
+    use_spot,
+    image,
+    environment,
+    max_hourly_cost,
+    max_total_cost,
+    auto_quota_request,
     absolute_timeout = 10 * 365 * 86400
   )
   check_map(.x, .f, .progress, .seed, .on_error, call)
@@ -76,8 +87,17 @@ starburst_map <- function(
   fleet <- new_fleet(settings)
   on.exit(fleet_stop(fleet))
   run_map(
-    fleet_handle(fleet), .x, .f, list(...), .progress, .seed, .on_error, .packages, .globals,
-    parent.frame(), call
+    fleet_handle(fleet),
+    .x,
+    .f,
+    list(...),
+    .progress,
+    .seed,
+    .on_error,
+    .packages,
+    .globals,
+    parent.frame(),
+    call
   )
 }
 

@@ -31,7 +31,8 @@ abort_native <- function(err, call) {
 
 # What a user does next, by kind of error.
 next_step <- function(kind) {
-  switch(kind,
+  switch(
+    kind,
     stale_handle = paste(
       "handles do not survive saving, forking or a restart of R;",
       "attach again with `starburst_session_attach(id)`"

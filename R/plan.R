@@ -72,8 +72,21 @@ starburst <- function(
 ) {
   # Only future before 1.40 calls this; later versions take the attribute "factory".
   settings <- plan_settings(
-    workers, cpu, memory, region, timeout, launch_type, instance_type, use_spot, image,
-    environment, max_hourly_cost, max_total_cost, auto_quota_request, eager, detached
+    workers,
+    cpu,
+    memory,
+    region,
+    timeout,
+    launch_type,
+    instance_type,
+    use_spot,
+    image,
+    environment,
+    max_hourly_cost,
+    max_total_cost,
+    auto_quota_request,
+    eager,
+    detached
   )
   legacy_future(settings, ...)
 }
@@ -81,19 +94,58 @@ class(starburst) <- c("starburst", "multiprocess", "future", "function")
 
 # The settings of a plan, checked; errors name plan(starburst, ...) as their call.
 plan_settings <- function(
-  workers, cpu, memory, region, timeout, launch_type, instance_type, use_spot, image,
-  environment, max_hourly_cost, max_total_cost, auto_quota_request, eager, detached
+  workers,
+  cpu,
+  memory,
+  region,
+  timeout,
+  launch_type,
+  instance_type,
+  use_spot,
+  image,
+  environment,
+  max_hourly_cost,
+  max_total_cost,
+  auto_quota_request,
+  eager,
+  detached
 ) {
   given <- list(
-    workers, cpu, memory, region, timeout, launch_type, instance_type, use_spot, image,
-    environment, max_hourly_cost, max_total_cost, auto_quota_request, eager, detached,
+    workers,
+    cpu,
+    memory,
+    region,
+    timeout,
+    launch_type,
+    instance_type,
+    use_spot,
+    image,
+    environment,
+    max_hourly_cost,
+    max_total_cost,
+    auto_quota_request,
+    eager,
+    detached,
     getOption("starburst.max_workers")
   )
   # future before 1.40 asks with every future; the answer to the same question is the same.
   if (is.null(the$plan_given) || !identical(given, the$plan_given)) {
     the$plan_settings <- check_plan(
-      workers, cpu, memory, region, timeout, launch_type, instance_type, use_spot, image,
-      environment, max_hourly_cost, max_total_cost, auto_quota_request, eager, detached
+      workers,
+      cpu,
+      memory,
+      region,
+      timeout,
+      launch_type,
+      instance_type,
+      use_spot,
+      image,
+      environment,
+      max_hourly_cost,
+      max_total_cost,
+      auto_quota_request,
+      eager,
+      detached
     )
     the$plan_given <- given
   }
@@ -101,8 +153,21 @@ plan_settings <- function(
 }
 
 check_plan <- function(
-  workers, cpu, memory, region, timeout, launch_type, instance_type, use_spot, image,
-  environment, max_hourly_cost, max_total_cost, auto_quota_request, eager, detached
+  workers,
+  cpu,
+  memory,
+  region,
+  timeout,
+  launch_type,
+  instance_type,
+  use_spot,
+  image,
+  environment,
+  max_hourly_cost,
+  max_total_cost,
+  auto_quota_request,
+  eager,
+  detached
 ) {
   call <- quote(plan(starburst))
   if (check_flag(detached, "detached", call)) {
@@ -111,13 +176,27 @@ check_plan <- function(
         "`detached = TRUE` is not for plan()",
         i = "a job that outlives this R is a session: see `starburst_session()`"
       ),
-      kind = "invalid_input", arg = "detached", call = call
+      kind = "invalid_input",
+      arg = "detached",
+      call = call
     )
   }
   settings <- check_settings(
-    workers, cpu, memory, region, timeout, launch_type, instance_type, use_spot, image,
-    environment, max_hourly_cost, max_total_cost, auto_quota_request,
-    absolute_timeout = 10 * 365 * 86400, call = call
+    workers,
+    cpu,
+    memory,
+    region,
+    timeout,
+    launch_type,
+    instance_type,
+    use_spot,
+    image,
+    environment,
+    max_hourly_cost,
+    max_total_cost,
+    auto_quota_request,
+    absolute_timeout = 10 * 365 * 86400,
+    call = call
   )
   settings$eager <- check_flag(eager, "eager", call)
   # What a fleet is known by.

@@ -4,7 +4,8 @@ task_classes <- function(kind) c(paste0("starburst_error_", kind), "starburst_er
 
 # A failed task as a condition: the user's own, with its class, or one that says what broke.
 task_condition <- function(left, id) {
-  cnd <- switch(left$ending,
+  cnd <- switch(
+    left$ending,
     error = left$value[["condition"]],
     cancelled = rlang::error_cnd(task_classes("cancelled"), message = "the task was cancelled"),
     worker_lost = rlang::error_cnd(task_classes("worker_lost"), message = left$message),

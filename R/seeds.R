@@ -2,7 +2,8 @@
 # derived from it, and from a count of what was derived from the same state before.
 
 check_seed <- function(seed, arg, call) {
-  ok <- is.null(seed) || (is.logical(seed) && length(seed) == 1L && !is.na(seed)) ||
+  ok <- is.null(seed) ||
+    (is.logical(seed) && length(seed) == 1L && !is.na(seed)) ||
     (is_number(seed) && seed == floor(seed) && abs(seed) <= .Machine$integer.max)
   if (!ok) {
     abort_input(arg, describe(seed), "TRUE, FALSE, NULL or a whole number", call)

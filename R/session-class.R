@@ -45,7 +45,14 @@ StarburstSession <- R6::R6Class(
     #' @param seed (`NULL`, logical or whole number) `TRUE` or a number gives the task a random number
     #'   stream of its own.
     #' @returns (string) The task's id.
-    submit = function(expr, globals = TRUE, packages = NULL, envir = parent.frame(), label = NULL, seed = NULL) {
+    submit = function(
+      expr,
+      globals = TRUE,
+      packages = NULL,
+      envir = parent.frame(),
+      label = NULL,
+      seed = NULL
+    ) {
       call <- rlang::current_env()
       handle <- private$handle(call)
       expr <- capture_expression(substitute(expr), envir, call)
@@ -199,8 +206,14 @@ StarburstSession <- R6::R6Class(
       counts <- unwrap_native(rs_counts(private$handle_))
       cat("<StarburstSession> ", self$id, "\n", sep = "")
       cat(
-        "  tasks: ", fmt(counts$total), " (", fmt(counts$completed), " completed, ",
-        fmt(counts$failed), " failed)\n", sep = ""
+        "  tasks: ",
+        fmt(counts$total),
+        " (",
+        fmt(counts$completed),
+        " completed, ",
+        fmt(counts$failed),
+        " failed)\n",
+        sep = ""
       )
       cat("  return to it later: starburst_session_attach(\"", self$id, "\")\n", sep = "")
       invisible(self)
@@ -217,7 +230,9 @@ StarburstSession <- R6::R6Class(
             sprintf("the session `%s` is not connected in this R process", self$id),
             i = sprintf("attach again: starburst_session_attach(\"%s\")", self$id)
           ),
-          kind = "stale_handle", session_id = self$id, call = call
+          kind = "stale_handle",
+          session_id = self$id,
+          call = call
         )
       }
       private$handle_

@@ -73,9 +73,21 @@ starburst_session <- function(
   auto_quota_request = FALSE
 ) {
   settings <- check_settings(
-    workers, cpu, memory, region, timeout, launch_type, instance_type, use_spot, image,
-    environment, max_hourly_cost, max_total_cost, auto_quota_request,
-    session_timeout, absolute_timeout
+    workers,
+    cpu,
+    memory,
+    region,
+    timeout,
+    launch_type,
+    instance_type,
+    use_spot,
+    image,
+    environment,
+    max_hourly_cost,
+    max_total_cost,
+    auto_quota_request,
+    session_timeout,
+    absolute_timeout
   )
   config <- native_config(settings, detached = TRUE)
   StarburstSession$new(unwrap_native(rs_session_create(config)))

@@ -1,9 +1,22 @@
 # Launch arguments, checked and completed: what every front door accepts.
 
 check_settings <- function(
-  workers, cpu, memory, region, timeout, launch_type, instance_type, use_spot, image,
-  environment, max_hourly_cost, max_total_cost, auto_quota_request,
-  session_timeout = 3600, absolute_timeout = 86400, call = rlang::caller_env()
+  workers,
+  cpu,
+  memory,
+  region,
+  timeout,
+  launch_type,
+  instance_type,
+  use_spot,
+  image,
+  environment,
+  max_hourly_cost,
+  max_total_cost,
+  auto_quota_request,
+  session_timeout = 3600,
+  absolute_timeout = 86400,
+  call = rlang::caller_env()
 ) {
   workers <- check_workers(workers, call)
   size <- check_size(cpu, memory, call)
@@ -39,14 +52,26 @@ refuse_what_is_not_local <- function(settings, image, environment, call) {
         sprintf("`launch_type = \"%s\"` needs AWS, which this version cannot use yet", settings$launch_type),
         i = "use `launch_type = \"LOCAL\"` to run workers on this machine"
       ),
-      kind = "not_set_up", arg = "launch_type", call = call
+      kind = "not_set_up",
+      arg = "launch_type",
+      call = call
     )
   }
   if (!is.null(image)) {
-    abort_input("image", describe(image), "NULL with launch_type = \"LOCAL\", which runs the R of this machine", call)
+    abort_input(
+      "image",
+      describe(image),
+      "NULL with launch_type = \"LOCAL\", which runs the R of this machine",
+      call
+    )
   }
   if (!identical(environment, "auto") && !identical(environment, "none")) {
-    abort_input("environment", describe(environment), "\"auto\" or \"none\" with launch_type = \"LOCAL\", which uses your own library", call)
+    abort_input(
+      "environment",
+      describe(environment),
+      "\"auto\" or \"none\" with launch_type = \"LOCAL\", which uses your own library",
+      call
+    )
   }
 }
 
@@ -66,20 +91,23 @@ store_directory <- function(durable) {
 # What the native side needs to know of this machine and this R.
 native_config <- function(settings, detached) {
   libraries <- paste(.libPaths(), collapse = .Platform$path.sep)
-  c(settings, list(
-    detached = detached,
-    directory = store_directory(detached),
-    durable = detached,
-    max_attempts = as.numeric(getOption("starburst.max_attempts", 3)),
-    worker_program = worker_program(),
-    r_home = R.home(),
-    scripts = system.file("worker", package = "starburst", mustWork = TRUE),
-    env_names = c("R_LIBS", "R_LIBS_USER"),
-    env_values = c(libraries, libraries),
-    r_major = as.numeric(R.version$major),
-    r_minor = as.numeric(sub("[.].*", "", R.version$minor)),
-    future = as.character(utils::packageVersion("future"))
-  ))
+  c(
+    settings,
+    list(
+      detached = detached,
+      directory = store_directory(detached),
+      durable = detached,
+      max_attempts = as.numeric(getOption("starburst.max_attempts", 3)),
+      worker_program = worker_program(),
+      r_home = R.home(),
+      scripts = system.file("worker", package = "starburst", mustWork = TRUE),
+      env_names = c("R_LIBS", "R_LIBS_USER"),
+      env_values = c(libraries, libraries),
+      r_major = as.numeric(R.version$major),
+      r_minor = as.numeric(sub("[.].*", "", R.version$minor)),
+      future = as.character(utils::packageVersion("future"))
+    )
+  )
 }
 
 worker_program <- function() {
@@ -92,7 +120,12 @@ worker_program <- function() {
 # Settings that only name the place, for attaching and listing.
 place_settings <- function() {
   list(
-    workers = 1, cpu = 1, memory_mib = 2048, timeout = 3600, session_timeout = 3600,
-    absolute_timeout = 86400, launch_type = "LOCAL"
+    workers = 1,
+    cpu = 1,
+    memory_mib = 2048,
+    timeout = 3600,
+    session_timeout = 3600,
+    absolute_timeout = 86400,
+    launch_type = "LOCAL"
   )
 }

@@ -3,14 +3,17 @@
 session_status <- function(handle, id) {
   unwrap_native(rs_flush(handle))
   raw <- unwrap_native(rs_status(handle, TRUE))
-  status <- c(raw$counts, list(
-    session_id = id,
-    state = raw$state,
-    workers = as.data.frame(raw$workers),
-    created_at = as.POSIXct(raw$created_at, origin = "1970-01-01"),
-    deadline = as.POSIXct(raw$deadline, origin = "1970-01-01"),
-    cost = 0
-  ))
+  status <- c(
+    raw$counts,
+    list(
+      session_id = id,
+      state = raw$state,
+      workers = as.data.frame(raw$workers),
+      created_at = as.POSIXct(raw$created_at, origin = "1970-01-01"),
+      deadline = as.POSIXct(raw$deadline, origin = "1970-01-01"),
+      cost = 0
+    )
+  )
   structure(status, class = "StarburstSessionStatus")
 }
 

@@ -59,7 +59,8 @@ restore <- function() {
 
 evaluate <- function(kind, payload, shared, signal) {
   on.exit(tidy())
-  switch(kind,
+  switch(
+    kind,
     future = evaluate_future(payload, signal),
     call = evaluate_call(payload, signal),
     element = evaluate_element(payload, shared, signal)

@@ -20,7 +20,9 @@ local_plan <- function(..., env = parent.frame()) {
 # What a change of plan does on current versions of future, and R's end on older ones.
 stop_fleets <- function() {
   fleets <- starburst:::the$fleets
-  for (key in ls(fleets)) starburst:::fleet_stop(fleets[[key]])
+  for (key in ls(fleets)) {
+    starburst:::fleet_stop(fleets[[key]])
+  }
 }
 
 local_session <- function(..., workers = 2, env = parent.frame()) {
@@ -33,7 +35,9 @@ local_session <- function(..., workers = 2, env = parent.frame()) {
 wait_for <- function(condition, seconds = 30) {
   end <- Sys.time() + seconds
   while (!condition()) {
-    if (Sys.time() > end) stop("waited in vain for ", deparse(substitute(condition)))
+    if (Sys.time() > end) {
+      stop("waited in vain for ", deparse(substitute(condition)))
+    }
     Sys.sleep(0.02)
   }
 }
@@ -42,19 +46,26 @@ wait_for <- function(condition, seconds = 30) {
 run_r <- function(code, wait = TRUE, env = character()) {
   script <- tempfile(fileext = ".R")
   directory <- getOption("starburst.directory")
-  writeLines(c(
-    sprintf(".libPaths(c(%s))", paste0(encodeString(.libPaths(), quote = "\""), collapse = ", ")),
-    if (!is.null(directory)) sprintf("options(starburst.directory = %s)", encodeString(directory, quote = "\"")),
-    "library(starburst)", code
-  ), script)
+  writeLines(
+    c(
+      sprintf(".libPaths(c(%s))", paste0(encodeString(.libPaths(), quote = "\""), collapse = ", ")),
+      if (!is.null(directory)) {
+        sprintf("options(starburst.directory = %s)", encodeString(directory, quote = "\""))
+      },
+      "library(starburst)",
+      code
+    ),
+    script
+  )
   out <- tempfile(fileext = ".txt")
   rscript <- file.path(R.home("bin"), "Rscript")
   system2(rscript, c("--vanilla", script), stdout = out, stderr = out, wait = wait, env = env)
-  if (wait) readLines(out) else out
+  if (wait) readLines(out, warn = FALSE) else out
 }
 
 worker_pids <- function(session) {
-  pattern <- paste0("starburst-worker .*--session ", session)
+  # The brackets keep the shell that runs pgrep from finding itself.
+  pattern <- paste0("[s]tarburst-worker .*--session ", session)
   suppressWarnings(as.integer(system2("pgrep", c("-f", shQuote(pattern)), stdout = TRUE)))
 }
 

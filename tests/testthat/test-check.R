@@ -65,7 +65,10 @@ test_that("launch types that need AWS say so and name what works", {
 })
 
 test_that("more than 500 workers ask for a word", {
-  expect_error(starburst_cluster(workers = 501, launch_type = "LOCAL"), class = "starburst_error_invalid_input")
+  expect_error(
+    starburst_cluster(workers = 501, launch_type = "LOCAL"),
+    class = "starburst_error_invalid_input"
+  )
   withr::local_options(starburst.max_workers = 1000)
   expect_s3_class(starburst_cluster(workers = 501, launch_type = "LOCAL"), "StarburstCluster")
 })

@@ -13,7 +13,7 @@ test_that("extra arguments, formulas, names, globals and packages reach the func
   expect_identical(map(1:2, function(v, by) helper(v) * by, by = 2), list(12, 14))
   expect_identical(map(1:2, ~ .x + k), list(6, 7))
   expect_identical(map(c(1, 4), "sqrt"), list(1, 2))
-  expect_identical(map("many words", function(v) toTitleCase(v), .packages = "tools"), list("Many Words"))
+  expect_identical(map("a.txt", function(v) file_ext(v), .packages = "tools"), list("txt"))
 })
 
 test_that("what elements print, say and warn is shown in their order", {
@@ -21,7 +21,9 @@ test_that("what elements print, say and warn is shown in their order", {
     map(1:3, function(i) {
       cat("out", i, "\n")
       message("said ", i)
-      if (i == 2) warning("warned ", i)
+      if (i == 2) {
+        warning("warned ", i)
+      }
       i
     })
   }
@@ -44,7 +46,9 @@ test_that("what elements print, say and warn is shown in their order", {
 
 test_that("an error keeps its class and the other values", {
   f <- function(i) {
-    if (i == 2) stop(structure(class = c("odd_error", "error", "condition"), list(message = "odd", call = NULL)))
+    if (i == 2) {
+      stop(structure(class = c("odd_error", "error", "condition"), list(message = "odd", call = NULL)))
+    }
     i
   }
   cnd <- expect_error(map(1:3, f), class = "odd_error")

@@ -9,13 +9,29 @@ values <- function() {
   bytes <- "\xff\xfe"
   Encoding(bytes) <- "bytes"
   list(
-    null = NULL, empty = list(), zero = integer(), logical = c(TRUE, NA, FALSE),
-    doubles = c(1.5, NA, NaN, Inf, -0), integers = c(1L, NA), complex = 1i, raw = as.raw(0:255),
-    utf8 = "na\u00efve \U0001F600", latin1 = latin1, bytes = bytes, na = NA_character_,
-    altrep = 1:1e7, deferred = as.character(1:1e4), factor = factor(c("a", "b")),
-    frame = datasets::mtcars, date = as.POSIXct(0, origin = "1970-01-01", tz = "UTC"),
-    language = quote(f(x)), formula = y ~ x, builtin = sum, missing = formals(function(x) x),
-    s4 = methods::new("starburstPoint", x = 1), attributes = structure(1, odd = "yes"),
+    null = NULL,
+    empty = list(),
+    zero = integer(),
+    logical = c(TRUE, NA, FALSE),
+    doubles = c(1.5, NA, NaN, Inf, -0),
+    integers = c(1L, NA),
+    complex = 1i,
+    raw = as.raw(0:255),
+    utf8 = "na\u00efve \U0001F600",
+    latin1 = latin1,
+    bytes = bytes,
+    na = NA_character_,
+    altrep = 1:1e7,
+    deferred = as.character(1:1e4),
+    factor = factor(c("a", "b")),
+    frame = datasets::mtcars,
+    date = as.POSIXct(0, origin = "1970-01-01", tz = "UTC"),
+    language = quote(f(x)),
+    formula = y ~ x,
+    builtin = sum,
+    missing = formals(function(x) x),
+    s4 = methods::new("starburstPoint", x = 1),
+    attributes = structure(1, odd = "yes"),
     big = rnorm(3e5)
   )
 }
@@ -41,10 +57,13 @@ test_that("environments keep what they share, closures their frames, R6 objects 
   back$add()
   expect_identical(back$get(), 1)
   expect_identical(counter$get(), 0)
-  stack <- R6::R6Class("Stack", public = list(items = NULL, push = function(x) {
-    self$items <- c(self$items, x)
-    invisible(self)
-  }))$new()
+  stack <- R6::R6Class(
+    "Stack",
+    public = list(items = NULL, push = function(x) {
+      self$items <- c(self$items, x)
+      invisible(self)
+    })
+  )$new()
   expect_identical(starburst:::rs_round_trip(stack)$push(3)$items, 3)
   env <- globalenv()
   expect_identical(starburst:::rs_round_trip(env), env)

@@ -48,7 +48,9 @@ pub enum Error {
         session: SessionId,
     },
     /// The session's time is over.
-    #[error("the time limit of the session `{session}` has passed; its tasks are kept, and `extend()` lets them go on")]
+    #[error(
+        "the time limit of the session `{session}` has passed; its tasks are kept, and `extend()` lets them go on"
+    )]
     Expired {
         /// The session.
         session: SessionId,

@@ -1,5 +1,8 @@
 //! The launcher seam: starts workers, watches them, stops them, and finds their logs.
-use crate::{heartbeat::ProcessId, ids::{SessionId, WorkerId}};
+use crate::{
+    heartbeat::ProcessId,
+    ids::{SessionId, WorkerId},
+};
 use async_trait::async_trait;
 
 /// What a new worker needs to know.
@@ -74,7 +77,13 @@ pub trait Launcher: Fates {
     async fn stop(&self, worker: &WorkerId, process: Option<&ProcessId>);
 
     /// What a worker's R printed: a span of it, or the last `tail` bytes. Empty when there is none.
-    async fn log(&self, session: &SessionId, worker: &WorkerId, span: Option<LogSpan>, tail: u64) -> String;
+    async fn log(
+        &self,
+        session: &SessionId,
+        worker: &WorkerId,
+        span: Option<LogSpan>,
+        tail: u64,
+    ) -> String;
 
     /// Deletes the logs of a session.
     async fn forget_logs(&self, session: &SessionId);

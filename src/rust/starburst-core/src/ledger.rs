@@ -187,8 +187,12 @@ impl Ledger {
         max_attempts: u32,
         at: UnixMillis,
     ) -> bool {
-        let Some(task) = self.tasks.get_mut(place) else { return false };
-        let TaskState::Claimed { worker: holder, history } = task else { return false };
+        let Some(task) = self.tasks.get_mut(place) else {
+            return false;
+        };
+        let TaskState::Claimed { worker: holder, history } = task else {
+            return false;
+        };
         if holder != worker {
             return false;
         }
@@ -227,7 +231,9 @@ impl Ledger {
 
     /// Withdraws a task that has not ended.
     pub fn cancel(&mut self, place: usize) -> bool {
-        let Some(task) = self.tasks.get_mut(place) else { return false };
+        let Some(task) = self.tasks.get_mut(place) else {
+            return false;
+        };
         match task {
             TaskState::Pending(history) | TaskState::Claimed { history, .. } => {
                 *task = TaskState::Cancelled(std::mem::take(history));
@@ -239,11 +245,15 @@ impl Ledger {
 
     /// Makes a task wait again that failed or was cancelled. Its earlier ending is gone.
     pub fn retry(&mut self, place: usize) -> bool {
-        let Some(task) = self.tasks.get_mut(place) else { return false };
+        let Some(task) = self.tasks.get_mut(place) else {
+            return false;
+        };
         let attempt = match task {
             TaskState::Ended(e) if !matches!(e.ending, Ending::Value(_)) => e.attempt,
             TaskState::Cancelled(history) => history.attempt,
-            TaskState::Ended(_) | TaskState::Pending(_) | TaskState::Claimed { .. } => return false,
+            TaskState::Ended(_) | TaskState::Pending(_) | TaskState::Claimed { .. } => {
+                return false;
+            }
         };
         *task = TaskState::Pending(History { attempt, ..History::default() });
         true

@@ -24,10 +24,11 @@ fn step() -> impl Strategy<Value = Step> {
     let (worker, place, attempt) = (0u8..3, 0usize..6, 0u32..5);
     prop_oneof![
         (worker.clone(), 0usize..4).prop_map(|(worker, most)| Step::Claim { worker, most }),
-        (worker.clone(), place.clone(), attempt.clone(), any::<bool>())
-            .prop_map(|(worker, place, attempt, value)| Step::End { worker, place, attempt, value }),
+        (worker.clone(), place.clone(), attempt.clone(), any::<bool>()).prop_map(
+            |(worker, place, attempt, value)| Step::End { worker, place, attempt, value }
+        ),
         (worker.clone(), place.clone(), attempt)
-            .prop_map(|(worker, place, attempt)| Step::Release { worker, place, attempt }),
+            .prop_map(|(worker, place, attempt)| { Step::Release { worker, place, attempt } }),
         (worker.clone(), place.clone()).prop_map(|(worker, place)| Step::Strike { worker, place }),
         worker.prop_map(|worker| Step::Reclaim { worker }),
         place.clone().prop_map(|place| Step::Cancel { place }),
@@ -54,7 +55,9 @@ fn ended(worker: &WorkerId, attempt: u32, value: bool) -> Ended {
 
 fn apply(ledger: &mut Ledger, step: &Step) {
     match *step {
-        Step::Claim { worker: w, most } => drop(ledger.claim(&worker(w), most, &[0, 1, 2, 3, 4, 5])),
+        Step::Claim { worker: w, most } => {
+            drop(ledger.claim(&worker(w), most, &[0, 1, 2, 3, 4, 5]))
+        }
         Step::End { worker: w, place, attempt, value } => {
             let (w, claim) = (worker(w), Claim { place, attempt });
             let end = ended(&w, attempt, value);

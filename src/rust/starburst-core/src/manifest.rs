@@ -141,7 +141,9 @@ mod tests {
     fn a_worker_reads_what_its_own_or_an_older_r_wrote() {
         assert_eq!(refusal(&r(4, 2, "1.31.0"), &r(4, 2, "1.31.0")), None);
         assert_eq!(refusal(&r(4, 2, "1.31.0"), &r(4, 6, "1.75.0")), None);
-        assert!(refusal(&r(4, 6, "1.75.0"), &r(4, 2, "1.75.0")).unwrap().contains("R 4.6 or newer"));
+        assert!(
+            refusal(&r(4, 6, "1.75.0"), &r(4, 2, "1.75.0")).unwrap().contains("R 4.6 or newer")
+        );
         assert!(refusal(&r(4, 2, "1.75.0"), &r(4, 2, "1.31.0")).unwrap().contains("1.40 or newer"));
     }
 

@@ -46,7 +46,9 @@ impl Patrol {
         let listed = store.list(&keys.workers(), None).await?;
         let mut sightings: Vec<(WorkerId, ETag)> = Vec::new();
         for entry in listed {
-            let Ok(worker) = WorkerId::parse(entry.key.last()) else { continue };
+            let Ok(worker) = WorkerId::parse(entry.key.last()) else {
+                continue;
+            };
             if !self.observer.is_current(&worker, &entry.etag) {
                 match store.get(&entry.key).await {
                     Ok(object) => {

@@ -1,9 +1,5 @@
 //! Following the log of segments: ask for the next number, list once there is one.
-use crate::{
-    error::Error,
-    key::SessionKeys,
-    store::Store,
-};
+use crate::{error::Error, key::SessionKeys, store::Store};
 
 /// How far one process has followed a session's segments.
 #[derive(Debug, Clone, Copy, Default)]
@@ -37,7 +33,8 @@ impl Tail {
             numbers.insert(0, self.next);
         }
         // Segments are written without gaps; what follows a gap is seen the next time.
-        let run = numbers.iter().zip(self.next..).take_while(|(n, expected)| *n == expected).count();
+        let run =
+            numbers.iter().zip(self.next..).take_while(|(n, expected)| *n == expected).count();
         numbers.truncate(run);
         self.next += run as u64;
         Ok(numbers)

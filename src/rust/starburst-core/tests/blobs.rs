@@ -1,4 +1,5 @@
 //! Large data through a store.
+#![allow(clippy::unwrap_used)] // a test's helper fails its test
 use bytes::Bytes;
 use proptest::prelude::*;
 use starburst_core::{

@@ -1,4 +1,5 @@
 //! The whole protocol in virtual time, seed by seed. A failing seed is printed and replays.
+#![allow(clippy::unwrap_used)] // a test's helper fails its test
 use starburst_testkit::sim::{self, Weather};
 
 const FAIR: Weather = Weather { refuse: 0, lose_answer: 0, crash_s: 0, pause_s: 0, r_dies: 0 };

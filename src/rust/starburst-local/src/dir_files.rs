@@ -79,7 +79,13 @@ fn damaged(len: u64) -> ETag {
 }
 
 /// Writes an object at once, under a version never used before. The caller holds the shard's lock.
-pub(crate) fn write(root: &Path, key: &Key, body: &[u8], version: u128, sync: bool) -> io::Result<ETag> {
+pub(crate) fn write(
+    root: &Path,
+    key: &Key,
+    body: &[u8],
+    version: u128,
+    sync: bool,
+) -> io::Result<ETag> {
     let (temporary, target) = (root.join("tmp").join(format!("{version:032x}")), path(root, key));
     let written = write_temporary(&temporary, body, version, sync)
         .and_then(|()| rename(&temporary, &target, sync));
@@ -145,7 +151,9 @@ pub(crate) fn walk(
             walk(root, &path, after, found)?;
             continue;
         }
-        let Some(key) = key_of(root, &path) else { continue };
+        let Some(key) = key_of(root, &path) else {
+            continue;
+        };
         if after.is_some_and(|after| key <= *after) {
             continue;
         }

@@ -101,6 +101,7 @@ impl Inner {
     }
 }
 
+#[allow(clippy::wildcard_enum_match_arm)] // the system's errors are many, and more may come
 fn failure(operation: &'static str, key: &Key, error: io::Error) -> StoreError {
     let key = key.clone();
     match error.kind() {

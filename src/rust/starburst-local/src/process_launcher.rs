@@ -144,8 +144,7 @@ impl Launcher for ProcessLauncher {
             std::fs::create_dir_all(parent).map_err(failed(parent))?;
         }
         let open = File::options().create(true).append(true).open(&path);
-        let mut command =
-            open.and_then(|log| self.command(spec, log)).map_err(failed(&path))?;
+        let mut command = open.and_then(|log| self.command(spec, log)).map_err(failed(&path))?;
         let child = command.spawn().map_err(failed(&self.program.program))?;
         self.children.lock().insert(spec.worker.clone(), child);
         Ok(())

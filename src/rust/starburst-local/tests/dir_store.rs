@@ -1,4 +1,5 @@
 //! The directory store keeps the contract, within a process and between processes.
+#![allow(clippy::unwrap_used)] // a test's helper fails its test
 use starburst_core::{
     ids::{SessionId, WorkerId},
     key::SessionKeys,
@@ -33,7 +34,9 @@ async fn a_directory_keeps_the_contract() {
 /// Not a test by itself: [`racing_processes_lose_no_update`] runs it in processes of their own.
 #[tokio::test]
 async fn one_racing_process() {
-    let Ok(root) = std::env::var("STARBURST_RACE") else { return };
+    let Ok(root) = std::env::var("STARBURST_RACE") else {
+        return;
+    };
     let store = open(Path::new(&root));
     let key = keys().ledger(0);
     let mut won = 0;

@@ -1,8 +1,8 @@
 //! Rows of ours as R lists.
 use extendr_api::prelude::*;
 use starburst_core::{
-    clock::UnixMillis,
     client::{Known, Summary},
+    clock::UnixMillis,
 };
 
 /// Seconds since the epoch, as R's date-times count them.

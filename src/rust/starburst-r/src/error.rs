@@ -41,6 +41,7 @@ fn core(error: &Error) -> (String, Vec<String>, Option<String>) {
 }
 
 impl From<RError> for Robj {
+    #[allow(clippy::wildcard_enum_match_arm)] // the system's errors are many, and more may come
     fn from(error: RError) -> Robj {
         let (kind, mut texts, subject) = match &error {
             RError::Core(error) => core(error),

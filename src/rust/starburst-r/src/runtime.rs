@@ -68,6 +68,7 @@ fn check_interrupt() -> Result<()> {
 }
 
 /// Waits for something, and looks for Ctrl-C meanwhile. The wait is abandoned when it comes.
+#[allow(clippy::disallowed_methods)] // the rim of the program, where real time comes in
 pub(crate) fn wait<T>(future: impl Future<Output = T>) -> Result<T> {
     let runtime = runtime()?;
     runtime.block_on(async {

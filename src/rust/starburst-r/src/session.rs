@@ -37,7 +37,11 @@ pub(crate) type HandlePtr = ExternalPtr<Handle>;
 pub(crate) fn client(handle: &Robj) -> Result<Arc<Client>> {
     let handle: HandlePtr = handle.clone().try_into().map_err(|_| RError::Stale)?;
     let handle = handle.try_addr().map_err(|_| RError::Stale)?;
-    if handle.pid == std::process::id() { Ok(Arc::clone(&handle.client)) } else { Err(RError::Stale) }
+    if handle.pid == std::process::id() {
+        Ok(Arc::clone(&handle.client))
+    } else {
+        Err(RError::Stale)
+    }
 }
 
 /// A field of a list that R has checked.

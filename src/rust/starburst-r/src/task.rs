@@ -20,13 +20,22 @@ use std::{sync::Arc, time::Duration};
 #[derive(Debug)]
 struct Shared(Arc<Packed>);
 
-fn header(client: &starburst_core::client::Client, kind: TaskKind, label: Option<String>) -> TaskHeader {
+fn header(
+    client: &starburst_core::client::Client,
+    kind: TaskKind,
+    label: Option<String>,
+) -> TaskHeader {
     TaskHeader { kind, label, timeout: client.manifest().task_timeout }
 }
 
 /// Submits one task; returns its id.
 #[extendr]
-fn rs_submit(handle: Robj, payload: Robj, is_future: bool, label: Nullable<String>) -> Result<String> {
+fn rs_submit(
+    handle: Robj,
+    payload: Robj,
+    is_future: bool,
+    label: Nullable<String>,
+) -> Result<String> {
     let client = client(&handle)?;
     let packed = value::pack(&payload, client.known_blobs())?;
     let kind = if is_future { TaskKind::Future } else { TaskKind::Call };

@@ -120,8 +120,9 @@ impl Source<'_> {
 
 extern "C" fn read(source: *mut c_void, bytes: *mut u8, count: usize) -> usize {
     // SAFETY: `source` is the one that `unpack_each` lends, and `bytes` has room for `count`.
-    let (source, to) =
-        unsafe { (&mut *source.cast::<Source<'_>>(), std::slice::from_raw_parts_mut(bytes, count)) };
+    let (source, to) = unsafe {
+        (&mut *source.cast::<Source<'_>>(), std::slice::from_raw_parts_mut(bytes, count))
+    };
     source.read(to)
 }
 

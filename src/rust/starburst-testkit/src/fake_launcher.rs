@@ -25,7 +25,9 @@ impl std::fmt::Debug for FakeLauncher {
 
 impl FakeLauncher {
     /// Starts workers by this function.
-    pub fn new(start: impl Fn(LaunchSpec) -> Result<(), LaunchError> + Send + Sync + 'static) -> Self {
+    pub fn new(
+        start: impl Fn(LaunchSpec) -> Result<(), LaunchError> + Send + Sync + 'static,
+    ) -> Self {
         Self { start: Box::new(start), fates: Mutex::default(), launched: Mutex::default() }
     }
     /// Says what became of a worker from now on.

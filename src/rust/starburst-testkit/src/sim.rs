@@ -123,7 +123,13 @@ impl World {
         trouble.abort();
         let calls = world.store.calls();
         let lease = Pace::remote().lease;
-        Report { values, lost_workers, calls, fingerprint: log.fingerprint(), violations: log.check(lease) }
+        Report {
+            values,
+            lost_workers,
+            calls,
+            fingerprint: log.fingerprint(),
+            violations: log.check(lease),
+        }
     }
 
     async fn play(self: Arc<Self>, tasks: usize, workers: u32) -> (usize, usize) {
@@ -169,7 +175,7 @@ impl World {
                     counts.0 += 1;
                 }
                 FetchedEnding::Broken { .. } => counts.1 += 1,
-                other => panic!("{other:?}"),
+                other @ (FetchedEnding::Error(_) | FetchedEnding::Cancelled) => panic!("{other:?}"),
             }
         }
         assert_eq!(client.summary().total(), tasks as u64);
@@ -303,7 +309,8 @@ async fn work(world: Arc<World>, spec: LaunchSpec, gate: Gate) {
     // Every process has a wall clock of its own, up to a day off.
     let offset = Duration::from_secs(world.dice.below(2 * 86_400));
     let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(world.start, offset));
-    let store: Arc<dyn Store> = Arc::new(Gated { inner: world.store.clone(), gate, start: world.start });
+    let store: Arc<dyn Store> =
+        Arc::new(Gated { inner: world.store.clone(), gate, start: world.start });
     let process = ProcessId { host: "sim".into(), pid: spec.rank, started: 0 };
     let mut evaluator = SimR {
         clock: Arc::clone(&clock),
@@ -434,4 +441,3 @@ impl Store for Gated {
         self.inner.delete(key).await
     }
 }
-

@@ -44,7 +44,8 @@ async fn absent_is_not_found(store: Arc<dyn Store>) {
 }
 
 async fn what_is_written_is_read(store: Arc<dyn Store>) {
-    for (n, bytes) in [Bytes::new(), body("x"), vec![7u8; 3_000_000].into()].into_iter().enumerate() {
+    for (n, bytes) in [Bytes::new(), body("x"), vec![7u8; 3_000_000].into()].into_iter().enumerate()
+    {
         let key = keys("s").segment(n as u64);
         let etag = store.create(&key, bytes.clone()).await.unwrap();
         let object = store.get(&key).await.unwrap();

@@ -60,10 +60,9 @@ async fn work(args: Args) -> Result<String, Error> {
     let ids = Arc::new(SystemIds);
     let durability = if args.durable { Durability::Machine } else { Durability::Process };
     let opened = DirStore::open(args.store.clone(), ids.clone(), durability);
-    let store: Arc<dyn Store> =
-        Arc::new(opened.map_err(|e| Error::Internal {
-            detail: format!("cannot open {}: {e}", args.store.display()),
-        })?);
+    let store: Arc<dyn Store> = Arc::new(opened.map_err(|e| Error::Internal {
+        detail: format!("cannot open {}: {e}", args.store.display()),
+    })?);
     let keys = SessionKeys::new(args.session.clone());
     let clock = Arc::new(SystemClock::default());
     let beat = pulse::first_beat(args.worker.clone(), this_process(), &*clock);
@@ -119,7 +118,9 @@ async fn listen(parent: Option<i32>, stop: watch::Sender<Option<String>>) {
         return;
     };
     let orphaned = || match parent {
-        Some(parent) => rustix::process::getppid().map(|p| p.as_raw_nonzero().get()) != Some(parent),
+        Some(parent) => {
+            rustix::process::getppid().map(|p| p.as_raw_nonzero().get()) != Some(parent)
+        }
         None => false,
     };
     loop {

@@ -93,7 +93,9 @@ impl Board {
 
     /// Takes in a ledger. `false` when it does not fit its segment.
     pub(super) fn add_ledger(&mut self, number: u64, ledger: Versioned<Ledger>) -> bool {
-        let Some(view) = self.segments.get_mut(&number) else { return false };
+        let Some(view) = self.segments.get_mut(&number) else {
+            return false;
+        };
         if ledger.value.tasks.len() != view.headers.len() {
             return false;
         }
@@ -140,7 +142,8 @@ impl Board {
 
     /// Into how many segments new tasks are cut, so that every worker finds one of its own.
     pub(super) fn spread(&self, workers: u32) -> usize {
-        let waiting = |number: &&u64| self.segments.get(number).is_some_and(|v| v.counts.pending > 0);
+        let waiting =
+            |number: &&u64| self.segments.get(number).is_some_and(|v| v.counts.pending > 0);
         (workers as usize).saturating_sub(self.open.iter().filter(waiting).count()).max(1)
     }
 

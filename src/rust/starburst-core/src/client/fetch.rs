@@ -71,7 +71,13 @@ impl Client {
             Known::Pending | Known::Claimed => return Ok(None),
             Known::Cancelled => {
                 let ending = FetchedEnding::Cancelled;
-                return Ok(Some(Fetched { ending, worker: None, attempt: 0, ran_ms: 0, log: None }));
+                return Ok(Some(Fetched {
+                    ending,
+                    worker: None,
+                    attempt: 0,
+                    ran_ms: 0,
+                    log: None,
+                }));
             }
             Known::Completed | Known::Failed => {
                 let board = self.board.lock();
@@ -87,8 +93,7 @@ impl Client {
             Ending::Error(at) => FetchedEnding::Error(self.material(number, at).await?),
             Ending::Broken { broken, message } => FetchedEnding::Broken { broken, message },
         };
-        let (worker, attempt, ran_ms, log) =
-            (ended.worker, ended.attempt, ended.ran_ms, ended.log);
+        let (worker, attempt, ran_ms, log) = (ended.worker, ended.attempt, ended.ran_ms, ended.log);
         Ok(Some(Fetched { ending, worker, attempt, ran_ms, log }))
     }
 

@@ -214,11 +214,12 @@ impl Client {
             fleet.deaths = 0;
             fleet.engaged = false;
         }
-        let Some((worker, why)) = last else { return Ok(()) };
+        let Some((worker, why)) = last else {
+            return Ok(());
+        };
         let log = self.deps.launcher.log(self.session(), &worker, None, LOG_TAIL).await;
         let log = log.trim();
-        let message =
-            if log.is_empty() { why } else { format!("{why}; its last words:\n{log}") };
+        let message = if log.is_empty() { why } else { format!("{why}; its last words:\n{log}") };
         Err(Error::WorkersLost { message })
     }
 

@@ -133,12 +133,19 @@ impl Client {
         let key = self.keys.manifest();
         let seen = Some(self.manifest.lock().clone());
         let (store, ids) = (&*self.deps.store, &*self.deps.ids);
-        let changed = update::update(store, ids, &key, seen, || None, |manifest: &mut Manifest| {
-            let next = change(manifest.clone());
-            let differs = next != *manifest;
-            *manifest = next;
-            differs.then_some(())
-        });
+        let changed = update::update(
+            store,
+            ids,
+            &key,
+            seen,
+            || None,
+            |manifest: &mut Manifest| {
+                let next = change(manifest.clone());
+                let differs = next != *manifest;
+                *manifest = next;
+                differs.then_some(())
+            },
+        );
         if let Some(((), manifest)) = changed.await? {
             *self.manifest.lock() = manifest;
         }
@@ -183,7 +190,9 @@ impl Client {
 pub async fn list_sessions(deps: &Deps) -> Result<Vec<SessionRow>, Error> {
     let mut rows = Vec::new();
     for name in deps.store.children(&key::sessions()).await? {
-        let Ok(session) = SessionId::parse(&name) else { continue };
+        let Ok(session) = SessionId::parse(&name) else {
+            continue;
+        };
         let keys = SessionKeys::new(session);
         let manifest = match update::read::<Manifest>(&*deps.store, &keys.manifest()).await {
             Ok(Some(found)) => found.value,
@@ -206,12 +215,17 @@ pub async fn list_sessions(deps: &Deps) -> Result<Vec<SessionRow>, Error> {
     Ok(rows)
 }
 
-async fn count_tasks(store: &dyn Store, keys: &SessionKeys) -> Result<(Summary, UnixMillis), Error> {
+async fn count_tasks(
+    store: &dyn Store,
+    keys: &SessionKeys,
+) -> Result<(Summary, UnixMillis), Error> {
     let mut counts = Counts::default();
     let mut holders = std::collections::BTreeSet::new();
     let mut active = UnixMillis(0);
     for entry in store.list(&keys.segments(), None).await? {
-        let Some(number) = entry.key.number() else { continue };
+        let Some(number) = entry.key.number() else {
+            continue;
+        };
         match update::read::<Ledger>(store, &keys.ledger(number)).await? {
             Some(ledger) => {
                 counts += ledger.value.counts();

@@ -145,8 +145,10 @@ impl Failing {
     /// What is worth stopping for: a store that does not answer may answer the next time.
     fn lasting(&self, now: Monotonic) -> Option<Arc<Error>> {
         let error = self.error.as_ref()?;
-        let may_pass =
-            matches!(**error, Error::Store(StoreError::Unavailable { .. } | StoreError::Unanswered { .. }));
+        let may_pass = matches!(
+            **error,
+            Error::Store(StoreError::Unavailable { .. } | StoreError::Unanswered { .. })
+        );
         let lasted = self.since.is_some_and(|since| now.since(since) >= MAY_PASS);
         (!may_pass || lasted).then(|| Arc::clone(error))
     }

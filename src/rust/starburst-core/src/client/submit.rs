@@ -73,7 +73,9 @@ impl Buffer {
     fn cut(&self, spread: usize) -> usize {
         let most = self.waiting.len().div_ceil(spread.max(1)).min(SEGMENT_TASKS);
         let (mut count, mut bytes) = (0, 0);
-        let Some(first) = self.waiting.front() else { return 0 };
+        let Some(first) = self.waiting.front() else {
+            return 0;
+        };
         for task in self.waiting.iter().take(most) {
             bytes += task.packed.payload.inline_len();
             let other = match (&task.common, &first.common) {
@@ -196,7 +198,9 @@ impl Client {
             if unsettled.is_none() {
                 *unsettled = self.cut_segment().await?;
             }
-            let Some(next) = unsettled.as_mut() else { return Ok(()) };
+            let Some(next) = unsettled.as_mut() else {
+                return Ok(());
+            };
             self.append(next).await?;
             let count = next.segment.index.tasks.len();
             {

@@ -169,7 +169,8 @@ impl Client {
         let mut suspects = seen;
         let now: std::collections::HashMap<u64, ETag> =
             listed.into_iter().filter_map(|e| Some((e.key.number()?, e.etag))).collect();
-        suspects.retain(|(n, etag)| now.get(n).is_some_and(|current| etag.as_ref() != Some(current)));
+        suspects
+            .retain(|(n, etag)| now.get(n).is_some_and(|current| etag.as_ref() != Some(current)));
         Ok(suspects)
     }
 

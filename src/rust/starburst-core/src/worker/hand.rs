@@ -137,7 +137,9 @@ impl Worker {
     async fn feed(&mut self, desk: &mut Desk, evaluator: &mut dyn Evaluator) -> Result<(), Error> {
         let depth = self.mean_ms.map_or(1, |mean| (AHEAD_MS / mean.max(0.1)) as usize + 1);
         while desk.running.len() < depth {
-            let Some(claim) = desk.waiting.pop_front() else { return Ok(()) };
+            let Some(claim) = desk.waiting.pop_front() else {
+                return Ok(());
+            };
             self.next_job += 1;
             let job = match self.job(&desk.segment, desk.number, claim.place).await {
                 Ok(job) => job,
@@ -174,9 +176,7 @@ impl Worker {
         let header = segment.index.tasks.get(place).ok_or_else(internal)?;
         let payload = segment.frames.payloads.get(place).ok_or_else(internal)?;
         let common = match &segment.frames.common {
-            Some(common) => {
-                Some(Common { id: number, material: self.reader.fetch(common).await? })
-            }
+            Some(common) => Some(Common { id: number, material: self.reader.fetch(common).await? }),
             None => None,
         };
         let payload = self.reader.fetch(payload).await?;
@@ -198,7 +198,9 @@ impl Worker {
                 if desk.running.front().is_none_or(|r| r.job != number) {
                     return;
                 }
-                let Some(Running { claim, .. }) = desk.running.pop_front() else { return };
+                let Some(Running { claim, .. }) = desk.running.pop_front() else {
+                    return;
+                };
                 desk.began = self.deps.clock.now();
                 let how = match outcome {
                     Outcome::Value(packed) => How::Value(packed),

@@ -1,10 +1,6 @@
 //! What a worker does with nothing to claim: looks for tasks that became free, and after the others.
 use super::Worker;
-use crate::{
-    clock::Monotonic,
-    error::Error,
-    patrol::Ground,
-};
+use crate::{clock::Monotonic, error::Error, patrol::Ground};
 use std::sync::Arc;
 
 /// When an idle worker looked around last.
@@ -38,12 +34,18 @@ impl Worker {
 
     async fn recheck(&mut self) -> Result<(), Error> {
         let numbers: Vec<u64> = self.queue.segments.keys().copied().collect();
-        let Some(first) = numbers.first() else { return Ok(()) };
+        let Some(first) = numbers.first() else {
+            return Ok(());
+        };
         let after = first.checked_sub(1).map(|n| self.keys.ledger(n));
         let listed = self.deps.store.list(&self.keys.ledgers(), after.as_ref()).await?;
         for entry in listed {
-            let Some(number) = entry.key.number() else { continue };
-            let Some(known) = self.queue.segments.get(&number) else { continue };
+            let Some(number) = entry.key.number() else {
+                continue;
+            };
+            let Some(known) = self.queue.segments.get(&number) else {
+                continue;
+            };
             let seen = known.ledger.as_ref().and_then(|ledger| ledger.etag.as_ref());
             if seen != Some(&entry.etag) {
                 self.read_again(number).await?;
@@ -68,7 +70,9 @@ impl Worker {
             .queue
             .segments
             .iter()
-            .filter(|(_, known)| known.ledger.as_ref().is_some_and(|l| l.value.counts().claimed > 0))
+            .filter(|(_, known)| {
+                known.ledger.as_ref().is_some_and(|l| l.value.counts().claimed > 0)
+            })
             .map(|(number, _)| *number)
             .collect();
         if held.is_empty() {

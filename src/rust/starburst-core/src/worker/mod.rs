@@ -165,10 +165,7 @@ pub async fn run(
     left
 }
 
-async fn relay_stop(
-    mut stop: watch::Receiver<Option<String>>,
-    orders: Arc<watch::Sender<Orders>>,
-) {
+async fn relay_stop(mut stop: watch::Receiver<Option<String>>, orders: Arc<watch::Sender<Orders>>) {
     loop {
         if let Some(reason) = stop.borrow_and_update().clone() {
             let _ = orders.send(Orders::Leave(reason));

@@ -121,7 +121,8 @@ fn broken_rule(
             let taken_back = next.strikes > history.strikes
                 && next.last_loss.as_deref().is_some_and(|why| why.contains("stopped answering"));
             let silent = at.saturating_sub(beats.get(worker).copied().unwrap_or_default());
-            (taken_back && silent < lease).then(|| format!("{worker} was silent for {silent:?} only"))
+            (taken_back && silent < lease)
+                .then(|| format!("{worker} was silent for {silent:?} only"))
         }
         (TaskState::Claimed { worker: a, .. }, TaskState::Claimed { worker: b, .. }) => {
             (a != b).then(|| "a claim changed hands in one step".into())

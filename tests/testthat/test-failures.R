@@ -1,0 +1,184 @@
+test_that("the death of R is told in words, costs attempts, and spares the other tasks", {
+  local_store()
+  session <- local_session(workers = 1)
+  crash <- session$submit(tools::pskill(Sys.getpid(), 11))
+  quits <- session$submit(quit("no", status = 3))
+  killed <- session$submit(tools::pskill(Sys.getpid(), 9))
+  fine <- session$submit(quote(1 + 1))
+  out <- session$collect(wait = TRUE, timeout = 120)
+  expect_identical(out[[fine]], 2)
+  for (id in c(crash, quits, killed)) {
+    expect_s3_class(out[[id]], "starburst_error_worker_lost")
+  }
+  expect_match(
+    out[[crash]]$message,
+    "lost 3 of 3 attempts: R was ended by signal 11 (segmentation fault)",
+    fixed = TRUE
+  )
+  expect_match(out[[crash]]$message, "caught segfault", fixed = TRUE)
+  expect_match(out[[quits]]$message, "exit code 3", fixed = TRUE)
+  expect_match(out[[killed]]$message, "out of memory is the usual cause", fixed = TRUE)
+  expect_match(session$logs(crash), "caught segfault", fixed = TRUE)
+})
+
+test_that("a future whose R dies is an interrupted future", {
+  local_plan(starburst, workers = 1, launch_type = "LOCAL")
+  f <- future::future(quit("no"))
+  cnd <- expect_error(future::value(f), class = "FutureInterruptError")
+  expect_match(conditionMessage(cnd), "did the task call quit()", fixed = TRUE)
+  expect_identical(future::value(future::future("next")), "next")
+})
+
+test_that("a time limit ends only the task that is over it", {
+  local_store()
+  session <- local_session(workers = 1, timeout = 2)
+  slow <- session$submit(Sys.sleep(600))
+  fast <- session$submit(quote(1 + 1))
+  out <- session$collect(wait = TRUE, timeout = 60)
+  expect_s3_class(out[[slow]], "starburst_error_timeout")
+  expect_match(out[[slow]]$message, "limit of 2 s", fixed = TRUE)
+  expect_identical(out[[fast]], 2)
+})
+
+test_that("an R that was left with children of its own is missed all the same", {
+  local_store()
+  session <- local_session(workers = 1)
+  id <- session$submit({
+    system("sleep 300 &")
+    tools::pskill(Sys.getpid(), 9)
+  })
+  expect_s3_class(session$collect(wait = TRUE, timeout = 60)[[id]], "starburst_error_worker_lost")
+})
+
+test_that("one task leaves nothing behind for the next", {
+  local_store()
+  session <- local_session(workers = 1)
+  session$submit({
+    assign("left_behind", 1, envir = globalenv())
+    options(digits = 3)
+    setwd("/")
+    library(tools)
+    set.seed(1, kind = "L'Ecuyer-CMRG")
+    sink(tempfile())
+  })
+  id <- session$submit(list(
+    left = exists("left_behind"),
+    digits = getOption("digits"),
+    wd = getwd() == "/",
+    attached = "package:tools" %in% search(),
+    kind = RNGkind()[[1]],
+    sinks = sink.number()
+  ))
+  expect_identical(
+    session$result(id, timeout = 60),
+    list(left = FALSE, digits = 7L, wd = FALSE, attached = FALSE, kind = "Mersenne-Twister", sinks = 0L)
+  )
+})
+
+test_that("workers that cannot start are told in words, and the tasks are kept", {
+  local_store()
+  session <- local_session(workers = 1)
+  broken <- starburst:::native_config(starburst:::place_settings(), detached = TRUE)
+  broken$scripts <- tempfile("nothing")
+  handle <- starburst:::unwrap_native(starburst:::rs_session_attach(broken, session$id))
+  other <- StarburstSession$new(handle)
+  id <- other$submit(quote(1 + 1))
+  cnd <- expect_error(other$collect(wait = TRUE, timeout = 60), class = "starburst_error_worker_lost")
+  expect_match(conditionMessage(cnd), "R cannot start")
+  expect_identical(session$status()$pending, 1)
+  expect_identical(session$collect(wait = TRUE, timeout = 60)[[id]], 2)
+})
+
+test_that("a worker refuses a session that a newer R made, and the user reads why", {
+  local_store()
+  settings <- starburst:::check_settings(
+    1,
+    1,
+    2,
+    NULL,
+    60,
+    "LOCAL",
+    NULL,
+    FALSE,
+    NULL,
+    "auto",
+    NULL,
+    NULL,
+    FALSE
+  )
+  config <- starburst:::native_config(settings, detached = TRUE)
+  config$r_major <- 9
+  session <- StarburstSession$new(starburst:::unwrap_native(starburst:::rs_session_create(config)))
+  withr::defer(session$cleanup(force = TRUE))
+  session$submit(quote(1 + 1))
+  cnd <- expect_error(session$collect(wait = TRUE, timeout = 60), class = "starburst_error_version")
+  expect_match(conditionMessage(cnd), "made by R 9.", fixed = TRUE)
+  expect_identical(session$status()$pending, 1)
+})
+
+damage <- function(directory, pattern, change) {
+  file <- grep(pattern, list.files(directory, recursive = TRUE, full.names = TRUE), value = TRUE)[[1]]
+  bytes <- readBin(file, "raw", file.size(file))
+  writeBin(change(bytes), file)
+}
+flip <- function(bytes) {
+  bytes[[length(bytes)]] <- xor(bytes[[length(bytes)]], as.raw(1))
+  bytes
+}
+
+test_that("damage is an error that names the object, and is never taken for nothing", {
+  for (kind in c("ledgers", "segments", "manifest")) {
+    for (change in list(flip, function(bytes) bytes[seq_len(40)], function(bytes) raw())) {
+      directory <- local_store()
+      session <- local_session(workers = 1)
+      session$map(1:3, identity)
+      session$collect(wait = TRUE, timeout = 60)
+      session$cleanup()
+      damage(directory, paste0("/", kind), change)
+      cnd <- expect_error(
+        starburst_session_attach(session$id)$collect(),
+        class = "starburst_error_data"
+      )
+      expect_match(conditionMessage(cnd), kind)
+      unlink(file.path(directory, "sessions"), recursive = TRUE)
+    }
+  }
+})
+
+test_that("a damaged result is an error of that task's collection", {
+  directory <- local_store()
+  session <- local_session(workers = 1)
+  id <- session$submit(rnorm(1e5))
+  session$collect(wait = TRUE, timeout = 60)
+  damage(directory, "/results/", flip)
+  expect_error(starburst_session_attach(session$id)$result(id), class = "starburst_error_data")
+})
+
+test_that("a directory that cannot be used is refused before anything starts", {
+  file <- withr::local_tempfile(lines = "not a directory")
+  withr::local_options(starburst.directory = file.path(file, "store"))
+  expect_error(starburst_session(workers = 1, launch_type = "LOCAL"), class = "starburst_error")
+  skip_if_not(
+    Sys.info()[["sysname"]] == "Linux" && dir.exists("/proc/self"),
+    "needs /proc, where nobody can write"
+  )
+  withr::local_options(starburst.directory = "/proc/self/store")
+  expect_error(starburst_session(workers = 1, launch_type = "LOCAL"), class = "starburst_error")
+})
+
+test_that("a full directory is an error, and what was submitted goes on once there is room", {
+  skip_if_not(Sys.info()[["effective_user"]] == "root", "mounting a small file system needs root")
+  directory <- withr::local_tempdir()
+  mounted <- system2("mount", c("-t", "tmpfs", "-o", "size=600k", "tmpfs", directory), stderr = FALSE)
+  skip_if(mounted != 0, "this system does not let root mount")
+  withr::defer(system2("umount", c("-l", directory)))
+  withr::local_options(starburst.directory = directory)
+  session <- local_session(workers = 1)
+  x <- as.raw(sample(0:255, 5e5, replace = TRUE))
+  y <- as.raw(sample(0:255, 5e5, replace = TRUE))
+  a <- session$submit(length(x))
+  b <- session$submit(length(y))
+  expect_error(session$collect(wait = TRUE, timeout = 60), class = "starburst_error_unavailable")
+  system2("mount", c("-o", "remount,size=100m", directory))
+  expect_equal(unname(session$collect(wait = TRUE, timeout = 60)), list(500000L, 500000L))
+})

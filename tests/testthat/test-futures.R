@@ -1,0 +1,296 @@
+# Unchanged code gives the same under plan(starburst) as under plan(multisession).
+
+# What a piece of code gives: value, printed text, conditions in order, visibility, error.
+observe <- function(code) {
+  said <- character()
+  visible <- NULL
+  note <- function(kind, cnd) said <<- c(said, paste0(kind, ": ", conditionMessage(cnd)))
+  out <- utils::capture.output(
+    value <- tryCatch(
+      withCallingHandlers(
+        {
+          v <- withVisible(code())
+          visible <- v$visible
+          v$value
+        },
+        message = function(cnd) {
+          note("message", cnd)
+          invokeRestart("muffleMessage")
+        },
+        warning = function(cnd) {
+          note("warning", cnd)
+          invokeRestart("muffleWarning")
+        }
+      ),
+      error = function(cnd) {
+        # Newer versions of future add which future and which process it was.
+        message <- sub(" \\[future .*", "", conditionMessage(cnd))
+        list(classes = class(cnd), message = message, call = deparse(conditionCall(cnd)))
+      }
+    )
+  )
+  list(value = value, out = out, said = said, visible = visible)
+}
+
+scenarios <- list(
+  value = function() future::value(future::future(1 + 1)),
+  null = function() future::value(future::future(NULL)),
+  globals = function() {
+    a <- 2
+    g <- function(x) x + a
+    future::value(future::future(g(40)))
+  },
+  dots = function() (function(...) future::value(future::future(sum(...))))(1, 2, 3),
+  packages = function() future::value(future::future(tools::file_ext("a.b"))),
+  stdout = function() {
+    future::value(future::future({
+      cat("one\n")
+      print(2)
+      3
+    }))
+  },
+  conditions = function() {
+    future::value(future::future({
+      message("first")
+      warning("second")
+      message("third")
+      4
+    }))
+  },
+  output_then_error = function() {
+    future::value(future::future({
+      cat("before\n")
+      message("said")
+      stop("broken")
+    }))
+  },
+  own_error = function() {
+    future::value(future::future(
+      stop(structure(class = c("my_error", "error", "condition"), list(message = "mine", call = NULL)))
+    ))
+  },
+  error_call = function() {
+    f <- function(x) stop("from f")
+    future::value(future::future(f(1)))
+  },
+  invisible = function() future::value(future::future(invisible(5))),
+  no_stdout = function() future::value(future::future(cat("not shown\n"), stdout = FALSE)),
+  seed = function() {
+    set.seed(42)
+    future::value(future::future(rnorm(3), seed = TRUE))
+  },
+  fixed_seed = function() future::value(future::future(rnorm(3), seed = 7L)),
+  rng_misuse = function() {
+    v <- future::value(future::future(
+      {
+        rnorm(1)
+        "drawn"
+      },
+      label = "draws"
+    ))
+    v
+  },
+  lazy = function() {
+    f <- future::future(6, lazy = TRUE)
+    before <- future::resolved(future::future(7, lazy = TRUE))
+    list(future::value(f), before)
+  },
+  infix = function() {
+    b <- 3
+    v %<-%
+      {
+        b * 2
+      }
+    v
+  },
+  list_of_futures = function() {
+    fs <- lapply(1:4, function(i) future::future(i^2))
+    future::value(fs)
+  },
+  nested = function() {
+    future::value(future::future({
+      inner <- future::future(10)
+      class(future::plan())[[1]]
+      future::value(inner)
+    }))
+  },
+  lapply = function() future.apply::future_lapply(1:5, function(i) i * 10),
+  lapply_seed = function() future.apply::future_sapply(1:5, function(i) runif(1), future.seed = 1),
+  lapply_chunks = function() {
+    future.apply::future_lapply(
+      1:5,
+      function(i) {
+        message("at ", i)
+        i
+      },
+      future.chunk.size = 1
+    )
+  },
+  lapply_error = function() {
+    future.apply::future_lapply(1:3, function(i) {
+      if (i == 2) {
+        stop(structure(class = c("my_error", "error", "condition"), list(message = "two", call = NULL)))
+      }
+      i
+    })
+  },
+  furrr = function() furrr::future_map(1:4, ~ .x + 1),
+  furrr_seed = function() furrr::future_map_dbl(1:4, ~ runif(1), .options = furrr::furrr_options(seed = 3)),
+  furrr_two = function() furrr::future_map2(1:3, 4:6, `+`)
+)
+`%<-%` <- future::`%<-%`
+
+observe_all <- function() lapply(scenarios, observe)
+
+test_that("values, output, conditions, seeds and errors are those of plan(multisession)", {
+  skip_if_not_installed("furrr")
+  skip_if_not_installed("future.apply")
+  local_plan(future::multisession, workers = 2)
+  expected <- observe_all()
+  local_plan(starburst, workers = 2, launch_type = "LOCAL")
+  actual <- observe_all()
+  for (name in names(scenarios)) {
+    expect_equal(actual[[name]], expected[[name]], label = name)
+  }
+})
+
+test_that("progress arrives while tasks run, as many steps as under multisession", {
+  skip_if_not_installed("progressr")
+  steps <- function() {
+    seen <- 0
+    at <- NULL
+    progressr::with_progress(
+      {
+        p <- progressr::progressor(3)
+        f <- future::future({
+          for (i in 1:3) {
+            p(amount = 1)
+            Sys.sleep(0.3)
+          }
+          "done"
+        })
+        value <- future::value(f)
+        end <- Sys.time()
+      },
+      handlers = progressr::make_progression_handler(
+        "count",
+        reporter = list(update = function(config, state, progression, ...) {
+          if (progression$amount > 0) {
+            seen <<- seen + 1
+            at <<- c(at, Sys.time())
+          }
+        })
+      ),
+      enable = TRUE,
+      delay_stdout = FALSE,
+      delay_conditions = NULL,
+      interval = 0
+    )
+    list(seen = seen, first = as.numeric(end) - at[[1]])
+  }
+  local_plan(starburst, workers = 2, launch_type = "LOCAL")
+  ours <- steps()
+  expect_identical(ours$seen, 3)
+  # The first step was shown well before the value was there.
+  expect_gt(ours$first, 0.3)
+})
+
+test_that("promises resolve to values and errors", {
+  skip_if_not_installed("promises")
+  local_plan(starburst, workers = 1, launch_type = "LOCAL")
+  got <- NULL
+  failed <- NULL
+  promises::then(promises::future_promise(1 + 2), function(v) got <<- v)
+  promises::catch(promises::future_promise(stop("no")), function(e) failed <<- conditionMessage(e))
+  wait_for(function() {
+    later::run_now(0.05)
+    !is.null(got) && !is.null(failed)
+  })
+  expect_identical(got, 3)
+  expect_match(failed, "^no")
+})
+
+test_that("resolved() never blocks, and nbrOfWorkers() says what was asked for", {
+  local_plan(starburst, workers = 2, launch_type = "LOCAL")
+  expect_equal(future::nbrOfWorkers(), 2)
+  expect_equal(future::nbrOfFreeWorkers(), 2)
+  marker <- tempfile()
+  fs <- lapply(1:5, function(i) {
+    future::future({
+      while (!file.exists(marker)) {
+        Sys.sleep(0.02)
+      }
+      i
+    })
+  })
+  expect_false(any(vapply(fs, future::resolved, NA)))
+  expect_equal(future::nbrOfFreeWorkers(), 0)
+  file.create(marker)
+  expect_equal(lapply(fs, future::value), as.list(1:5))
+  expect_equal(future::nbrOfFreeWorkers(), 2)
+})
+
+test_that("a task's cores are those of its plan", {
+  local_plan(starburst, workers = 1, cpu = 2, launch_type = "LOCAL")
+  expect_equal(unname(future::value(future::future(parallelly::availableCores()))), 2)
+})
+
+test_that("the caller's frame does not travel", {
+  local_plan(starburst, workers = 1, launch_type = "LOCAL")
+  unrelated <- rnorm(1e6)
+  y <- 1
+  f <- future::future(y + 1)
+  expect_identical(future::value(f), 2)
+  store <- file.path(tempdir(), "starburst")
+  sizes <- file.size(list.files(store, recursive = TRUE, full.names = TRUE))
+  expect_lt(sum(sizes, na.rm = TRUE), 1e6)
+})
+
+test_that("a plan can be left and come back to", {
+  local_plan(starburst, workers = 1, launch_type = "LOCAL")
+  expect_identical(future::value(future::future("a")), "a")
+  old <- future::plan(future::sequential)
+  expect_identical(future::value(future::future("b")), "b")
+  future::plan(old)
+  expect_identical(future::value(future::future("c")), "c")
+})
+
+test_that("printing a plan works", {
+  local_plan(starburst, workers = 1, launch_type = "LOCAL")
+  expect_output(print(future::plan()), "starburst")
+})
+
+test_that("references that cannot travel are detected when asked for", {
+  local_plan(starburst, workers = 1, launch_type = "LOCAL")
+  withr::local_options(future.globals.onReference = "error")
+  con <- rawConnection(raw(0))
+  withr::defer(close(con))
+  expect_error(future::value(future::future(summary(con))), "non-exportable|reference")
+})
+
+test_that("cancel() stops a running task at once, and the worker goes on", {
+  skip_if_not(starburst:::has_backend_api(), "future before 1.40 has no cancel()")
+  local_plan(starburst, workers = 1, launch_type = "LOCAL")
+  marker <- tempfile()
+  f <- future::future({
+    file.create(marker)
+    Sys.sleep(600)
+  })
+  wait_for(function() file.exists(marker))
+  future::cancel(f)
+  expect_error(future::value(f), class = "FutureInterruptError")
+  expect_identical(future::value(future::future("next")), "next")
+  again <- future::reset(f)
+  future::cancel(again)
+})
+
+test_that("changing the plan ends what runs and says so", {
+  skip_if_not(starburst:::has_backend_api(), "future before 1.40 does not say when the plan changes")
+  local_plan(starburst, workers = 1, launch_type = "LOCAL")
+  f <- future::future(Sys.sleep(600))
+  session <- fleet_session()
+  wait_for(function() length(worker_pids(session)) == 1)
+  future::plan(future::sequential)
+  wait_for(function() length(worker_pids(session)) == 0)
+  expect_error(future::value(f), class = "FutureInterruptError")
+})

@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# R CMD check of a source package. Fails on errors, warnings and failed tests, and prints the counts of
+# the tests. usage: check.sh <tarball>
+set -uo pipefail
+tarball=$1
+cd "$(dirname "$tarball")" || exit 1
+export _R_CHECK_FORCE_SUGGESTS_=false _R_CHECK_CRAN_INCOMING_=false NOT_CRAN=true
+R CMD check --no-manual --no-build-vignettes "$(basename "$tarball")" > check.out 2>&1
+status=$?
+grep -E '^Status:|WARNING|ERROR|NOTE' check.out
+tests=starburst.Rcheck/tests/testthat.Rout
+[ -e "$tests" ] || tests=$tests.fail
+if [ -e "$tests" ]; then
+  sed -n '/Failed tests/,$p' "$tests" | head -n 80
+  grep -oE '\[ FAIL [0-9]+ \| WARN [0-9]+ \| SKIP [0-9]+ \| PASS [0-9]+ \]' "$tests" | tail -n 1
+else
+  tail -n 40 check.out
+  tail -n 40 starburst.Rcheck/00install.out 2>/dev/null
+fi
+[ "$status" = 0 ] && ! grep -qE '^Status:.*(WARNING|ERROR)' check.out

@@ -1,0 +1,10 @@
+# Attaches to a session that another process made, and collects its results.
+library(starburst)
+session <- starburst_session_attach(commandArgs(TRUE)[[1]])
+print(session$status())
+results <- session$collect(wait = TRUE, timeout = 120, progress = FALSE)
+cat("\nPolynomials of horsepower for miles per gallon:\n")
+print(do.call(rbind, unname(results)))
+cat("\n")
+print(session$status())
+session$cleanup(force = TRUE)

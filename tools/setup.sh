@@ -1,0 +1,66 @@
+#!/usr/bin/env bash
+# Installs what the demo and the tests need and is not there: R, R packages, a C compiler. Never touches
+# what is there. usage: setup.sh [demo|test]
+set -euo pipefail
+purpose=${1:-demo}
+here=$(cd "$(dirname "$0")" && pwd)
+
+say() { printf '%s\n' "$*"; }
+as_root() {
+  if [ "$(id -u)" = 0 ]; then "$@"; elif command -v sudo >/dev/null; then sudo "$@"; else
+    say "This needs root or sudo: $*" >&2
+    exit 1
+  fi
+}
+updated=
+apt_install() {
+  command -v apt-get >/dev/null || {
+    say "These are missing, and this is neither Debian nor Ubuntu: $*. Please install them." >&2
+    exit 1
+  }
+  if [ -z "$updated" ]; then as_root apt-get update -qq; updated=yes; fi
+  say "Installing from the system's packages: $*"
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+}
+
+# Rust first: without it nothing can be built, and only the user may want to change it.
+export PATH="$PATH:$HOME/.cargo/bin"
+sh "$here/cargo.sh" - true
+
+need=()
+command -v Rscript >/dev/null || need+=(r-base-core)
+command -v cc >/dev/null && command -v make >/dev/null || need+=(r-base-dev)
+command -v pgrep >/dev/null || need+=(procps)
+if [ "$purpose" = test ]; then
+  command -v mmdebstrap >/dev/null || need+=(mmdebstrap)
+  [ -e /usr/share/keyrings/debian-archive-keyring.gpg ] || need+=(debian-archive-keyring)
+  command -v python3 >/dev/null || need+=(python3)
+fi
+[ ${#need[@]} = 0 ] || apt_install "${need[@]}"
+# R's headers and libraries are in r-base-dev where the system splits R up.
+Rscript -e 'quit(status = as.integer(!file.exists(file.path(R.home("include"), "R.h"))))' || apt_install r-base-dev
+
+packages=(cli future R6 rlang furrr future.apply survival)
+[ "$purpose" = demo ] || packages+=(foreach later progressr promises roxygen2 testthat withr)
+missing() {
+  Rscript --vanilla -e 'p <- commandArgs(TRUE); cat(p[!vapply(p, requireNamespace, NA, quietly = TRUE)])' \
+    "$@" 2>/dev/null
+}
+left=$(missing "${packages[@]}")
+if [ -n "$left" ]; then
+  say "R packages that are missing: $left"
+  # CRAN first, which is current; a system without it has Debian's.
+  # shellcheck disable=SC2086
+  Rscript --vanilla "$here/cran.R" $left || true
+  left=$(missing "${packages[@]}")
+fi
+if [ -n "$left" ]; then
+  debs=()
+  for package in $left; do debs+=("r-cran-$(printf %s "$package" | tr '[:upper:]' '[:lower:]')"); done
+  apt_install "${debs[@]}"
+  left=$(missing "${packages[@]}")
+fi
+if [ -n "$left" ]; then
+  say "These R packages could not be installed: $left" >&2
+  exit 1
+fi
