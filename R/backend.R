@@ -79,7 +79,6 @@ interruptFuture.StarburstFutureBackend <- function(backend, future, ...) {
 
 stopWorkers.StarburstFutureBackend <- function(backend, interrupt = TRUE, ...) {
   fleet <- backend[["fleet"]]
-  fleet_interrupt_futures(fleet)
   fleet_stop(fleet)
   TRUE
 }

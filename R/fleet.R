@@ -20,7 +20,6 @@ new_fleet <- function(settings) {
   fleet$futures <- new.env(parent = emptyenv())
   # Near-live conditions by task id that were not signalled yet.
   fleet$signals <- new.env(parent = emptyenv())
-  reg.finalizer(fleet, fleet_stop, onexit = TRUE)
   fleet
 }
 
@@ -28,12 +27,18 @@ fleet_handle <- function(fleet) {
   if (is.null(fleet$handle)) {
     config <- native_config(fleet$settings, detached = FALSE)
     fleet$handle <- unwrap_native(rs_session_create(config), quote(plan(starburst)))
+    # R runs finalizers newest first: registered after the handle was made, this one still finds it.
+    reg.finalizer(fleet, fleet_stop, onexit = TRUE)
   }
   fleet$handle
 }
 
 fleet_free <- function(fleet) {
-  open <- length(fleet$futures)
+  open <- 0
+  if (!is.null(fleet$handle)) {
+    counts <- unwrap_native(rs_counts(fleet$handle))
+    open <- counts$pending + counts$running
+  }
   max(0, fleet$settings$workers - open)
 }
 
@@ -52,6 +57,7 @@ fleet_stop <- function(fleet) {
   if (is.null(handle) || fleet$pid != Sys.getpid() || !rs_session_is_live(handle)) {
     return(invisible(FALSE))
   }
+  fleet_interrupt_futures(fleet)
   stopped <- rs_delete(handle)
   invisible(!inherits(stopped, "extendr_error"))
 }

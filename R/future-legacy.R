@@ -41,7 +41,7 @@ stop_unplanned_fleets <- function() {
   planned <- vapply(strategies, function(s) strategy_settings(s)$key, "")
   for (key in setdiff(ls(the$fleets), planned)) {
     fleet <- the$fleets[[key]]
-    if (length(fleet$futures) == 0L) {
+    if (fleet_free(fleet) == fleet$settings$workers) {
       fleet_stop(fleet)
       rm(list = key, envir = the$fleets)
     }

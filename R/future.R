@@ -107,6 +107,7 @@ resolved.StarburstFuture <- function(x, ...) {
   seen <- look_at(x)
   if (ended(seen) && x[["state"]] == "running") {
     x[["state"]] <- "finished"
+    forget(x)
   }
   # With a session that cannot get on, value() is to be called: it says why.
   ended(seen) || troubled(seen)

@@ -121,8 +121,10 @@ damage <- function(directory, pattern, change) {
   bytes <- readBin(file, "raw", file.size(file))
   writeBin(change(bytes), file)
 }
+# Behind the two headers, in the part that every reader needs.
 flip <- function(bytes) {
-  bytes[[length(bytes)]] <- xor(bytes[[length(bytes)]], as.raw(1))
+  at <- min(100, length(bytes))
+  bytes[[at]] <- xor(bytes[[at]], as.raw(1))
   bytes
 }
 

@@ -25,7 +25,9 @@ observe <- function(code) {
       error = function(cnd) {
         # Newer versions of future add which future and which process it was.
         message <- sub(" \\[future .*", "", conditionMessage(cnd))
-        list(classes = class(cnd), message = message, call = deparse(conditionCall(cnd)))
+        call <- deparse(conditionCall(cnd), nlines = 1L)
+        # Calls of the framework's own differ from backend to backend; the user's do not.
+        list(classes = class(cnd), message = message, call = call[grepl("^f\\(", call)])
       }
     )
   )
@@ -92,8 +94,7 @@ scenarios <- list(
   },
   lazy = function() {
     f <- future::future(6, lazy = TRUE)
-    before <- future::resolved(future::future(7, lazy = TRUE))
-    list(future::value(f), before)
+    future::value(f)
   },
   infix = function() {
     b <- 3
@@ -156,47 +157,37 @@ test_that("values, output, conditions, seeds and errors are those of plan(multis
 
 test_that("progress arrives while tasks run, as many steps as under multisession", {
   skip_if_not_installed("progressr")
+  withr::local_options(progressr.enable = TRUE)
   steps <- function() {
-    seen <- 0
     at <- NULL
-    progressr::with_progress(
+    withCallingHandlers(
       {
         p <- progressr::progressor(3)
         f <- future::future({
           for (i in 1:3) {
-            p(amount = 1)
+            p()
             Sys.sleep(0.3)
           }
           "done"
         })
         value <- future::value(f)
-        end <- Sys.time()
       },
-      handlers = progressr::make_progression_handler(
-        "count",
-        reporter = list(update = function(config, state, progression, ...) {
-          if (progression$amount > 0) {
-            seen <<- seen + 1
-            at <<- c(at, Sys.time())
-          }
-        })
-      ),
-      enable = TRUE,
-      delay_stdout = FALSE,
-      delay_conditions = NULL,
-      interval = 0
+      progression = function(cnd) if (cnd$type == "update") at <<- c(at, as.numeric(Sys.time()))
     )
-    list(seen = seen, first = as.numeric(end) - at[[1]])
+    list(value = value, seen = length(at), ahead = as.numeric(Sys.time()) - at[[1]])
   }
   local_plan(starburst, workers = 2, launch_type = "LOCAL")
   ours <- steps()
-  expect_identical(ours$seen, 3)
-  # The first step was shown well before the value was there.
-  expect_gt(ours$first, 0.3)
+  local_plan(future::multisession, workers = 2)
+  theirs <- steps()
+  expect_identical(ours[c("value", "seen")], theirs[c("value", "seen")])
+  # The first step was here well before the value was.
+  expect_gt(ours$ahead, 0.5)
 })
 
 test_that("promises resolve to values and errors", {
   skip_if_not_installed("promises")
+  skip_if_not_installed("fastmap")
   local_plan(starburst, workers = 1, launch_type = "LOCAL")
   got <- NULL
   failed <- NULL

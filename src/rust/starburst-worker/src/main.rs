@@ -98,6 +98,7 @@ async fn ready(store: &dyn Store, keys: &SessionKeys, args: &Args) -> Result<RPr
 }
 
 /// Leaves the reason where the client looks for it.
+#[allow(clippy::wildcard_enum_match_arm)] // whatever it is, it is said
 async fn say_why(store: &dyn Store, keys: &SessionKeys, mut beat: Heartbeat, error: &Error) {
     beat.beat += 1;
     beat.state = match error {
