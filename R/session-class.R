@@ -1,10 +1,69 @@
+# The class behind a session. Its methods check and then call R/collect.R, R/status.R or the native side.
+
 #' The methods of a session
 #'
-#' Made by [starburst_session()] and [starburst_session_attach()].
+#' What [starburst_session()] and [starburst_session_attach()] return: an R6
+#' object with the field `id` (string), the id to attach to, and the methods
+#' below.
 #'
 #' A handle may be saved and loaded, but it is connected only in the R process
 #' that made it: elsewhere its methods raise `starburst_error_stale_handle`,
 #' which names the id to attach to.
+#'
+#' @section Submitting:
+#' - `$submit(expr, globals = TRUE, packages = NULL, envir = parent.frame(), label = NULL, seed = NULL)`
+#'   submits one task and returns its id (string) at once. `expr` is a call or
+#'   `{}` written in place, or a language object: `quote(...)`, or a variable
+#'   that holds one. `globals = TRUE` finds the variables it needs in `envir`;
+#'   names or a named list say them. `packages` (character) are attached besides
+#'   those that are found. `label` (string) is a name of your own. `seed`: `TRUE`
+#'   or a whole number gives the task a random number stream of its own.
+#' - `$map(.x, .f, ..., .packages = NULL, .globals = TRUE, .seed = TRUE)` submits
+#'   one task for each element of `.x` and returns their ids (character). The
+#'   function and `...` travel once.
+#' - `$flush()` waits until everything submitted is in the store.
+#'
+#' @section Watching and collecting:
+#' - `$status()` returns a `StarburstSessionStatus`: a list with `total`,
+#'   `pending`, `running`, `completed`, `failed`, `cancelled` (numbers; the last
+#'   five add up to the first), `state` (`"open"`, `"expired"` or `"closed"`),
+#'   `workers` (a data frame: `worker`, `state`, `finished`, `busy_seconds`),
+#'   `created_at`, `deadline` (date-times), `cost` (USD), `session_id`.
+#' - `$collect(ids = NULL, wait = FALSE, timeout = 3600, progress = interactive())`
+#'   returns what has ended, a list in the order of submission named by task id.
+#'   A task that failed is a condition with `$error` `TRUE`, `$message`,
+#'   `$task_id` and the class of your own error. With `wait = TRUE` it waits for
+#'   all, at most `timeout` seconds; then it raises `starburst_error_timeout`, and
+#'   the work goes on. Results asked for by `ids` are not kept in memory.
+#' - `$result(id, timeout = 3600)` waits for one task and returns its value, or
+#'   raises its error.
+#' - `$errors()` returns a data frame of the tasks that failed: `task_id`,
+#'   `label`, `class`, `message`, `attempts`, `worker`.
+#' - `$logs(id)` returns what a task printed (string), its messages and warnings
+#'   included; for a task whose R died, also how, and what it printed last.
+#' - `$print()` shows the id and the counts known now.
+#'
+#' @section Changing:
+#' - `$cancel(ids)` withdraws tasks that have not ended, and stops those that run.
+#'   Returns how many there were, invisibly.
+#' - `$retry(ids = NULL)` lets failed or cancelled tasks run again; all failed ones
+#'   when `NULL`. Returns how many there were, invisibly.
+#' - `$scale(workers)` changes how many workers this R process starts.
+#' - `$extend(seconds = 3600)` lets the session live for at least this long from
+#'   now; never shortens. Returns when its workers stop (date-time), invisibly.
+#' - `$cleanup(stop_workers = TRUE, force = FALSE)` ends the session: no more
+#'   tasks; its workers, and no others, stop, at once or by themselves within
+#'   seconds. `force = TRUE` deletes the session with all its results, and
+#'   nothing else.
+#'
+#' @section Conditions:
+#' `starburst_error_invalid_input` for an argument that cannot be used,
+#' `starburst_error_not_found` for a task that is not of this session,
+#' `starburst_error_closed` for a task submitted to a session that is closed or
+#' out of time, `starburst_error_unavailable` and `starburst_error_permission`
+#' for a store that cannot be used, `starburst_error_data` for damaged objects,
+#' `starburst_error_worker_lost` when no worker stays alive,
+#' `starburst_error_version` when workers cannot read what this R writes.
 #'
 #' @examples
 #' old <- options(starburst.directory = tempfile("store"))
@@ -17,16 +76,15 @@
 #' cat(session$logs(id))
 #' session$cleanup(force = TRUE)
 #' options(old)
-#' @export
+#' @name StarburstSession
+NULL
+
 StarburstSession <- R6::R6Class(
   "StarburstSession",
   cloneable = FALSE,
   public = list(
-    #' @field id (string) The session's id, for [starburst_session_attach()].
     id = NULL,
 
-    #' @description For internal use.
-    #' @param handle What the native side made.
     initialize = function(handle) {
       private$handle_ <- handle
       private$values <- new.env(parent = emptyenv())
@@ -34,17 +92,6 @@ StarburstSession <- R6::R6Class(
       reg.finalizer(private$values, function(values) leave_quietly(handle), onexit = TRUE)
     },
 
-    #' @description Submits one task and returns at once.
-    #' @param expr A call or `{}` written in place, or a language object: `quote(...)`, or a variable
-    #'   that holds one.
-    #' @param globals (logical, character or list) `TRUE` finds the variables the expression needs,
-    #'   names or a named list say them.
-    #' @param packages (character) Packages to attach besides those that are found.
-    #' @param envir (environment) Where variables are looked up.
-    #' @param label (string or `NULL`) A name of your own.
-    #' @param seed (`NULL`, logical or whole number) `TRUE` or a number gives the task a random number
-    #'   stream of its own.
-    #' @returns (string) The task's id.
     submit = function(
       expr,
       globals = TRUE,
@@ -63,41 +110,20 @@ StarburstSession <- R6::R6Class(
       unwrap_native(rs_submit(handle, task, FALSE, label), call)
     },
 
-    #' @description Submits one task for each element. The function and `...` travel once.
-    #' @param .x (vector or list) The elements.
-    #' @param .f (function, name or formula) What is done with each.
-    #' @param ... More arguments for `.f`.
-    #' @param .packages,.globals,.seed As `packages`, `globals` and `seed` of `submit()`; `.seed = TRUE`
-    #'   gives each element a stream.
-    #' @returns (character) The ids, in the order of `.x`.
     map = function(.x, .f, ..., .packages = NULL, .globals = TRUE, .seed = TRUE) {
       call <- rlang::current_env()
       submit_map(private$handle(call), .x, .f, list(...), .packages, .globals, .seed, parent.frame(), call)
     },
 
-    #' @description Waits until everything submitted is in the store.
     flush = function() {
       unwrap_native(rs_flush(private$handle(rlang::current_env())))
       invisible(self)
     },
 
-    #' @description Counts tasks by state.
-    #' @returns A `StarburstSessionStatus`: a list with `total`, `pending`, `running`, `completed`,
-    #'   `failed`, `cancelled` (which add up to `total`), `state`, `workers` (a data frame), `created_at`,
-    #'   `deadline` and `cost` (USD).
     status = function() {
       session_status(private$handle(rlang::current_env()), self$id)
     },
 
-    #' @description Returns what has ended, in the order of submission.
-    #' @param ids (character or `NULL`) Tasks to return; all of them when `NULL`. Results asked for by id
-    #'   are not kept in memory.
-    #' @param wait (logical) Whether to wait until all have ended.
-    #' @param timeout (number) Seconds to wait at most; then a `starburst_error_timeout` is raised. The
-    #'   work goes on.
-    #' @param progress (logical) Whether to show a progress bar once it takes over two seconds.
-    #' @returns (list) Named by task id. A task that failed is a condition with `$error` `TRUE`,
-    #'   `$message`, `$task_id`, and the class of your own error.
     collect = function(ids = NULL, wait = FALSE, timeout = 3600, progress = interactive()) {
       # collect(TRUE) reads naturally, and means to wait.
       if (is.logical(ids) && length(ids) == 1L) {
@@ -108,8 +134,6 @@ StarburstSession <- R6::R6Class(
       collect_tasks(private$handle(call), private$values, ids, wait, timeout, progress, call)
     },
 
-    #' @description Waits for one task and returns its value; raises its error.
-    #' @param id (string) The task.
     result = function(id, timeout = 3600) {
       call <- rlang::current_env()
       check_string(id, "id", call)
@@ -120,9 +144,6 @@ StarburstSession <- R6::R6Class(
       value
     },
 
-    #' @description Lets the session live for at least this long from now; never shortens.
-    #' @param seconds (number) Default 3600.
-    #' @returns (date-time) When its workers stop.
     extend = function(seconds = 3600) {
       call <- rlang::current_env()
       check_number(seconds, "seconds", 0, Inf, call)
@@ -130,10 +151,6 @@ StarburstSession <- R6::R6Class(
       invisible(as.POSIXct(deadline, origin = "1970-01-01"))
     },
 
-    #' @description Ends the session: no more tasks; its workers, and no others, stop.
-    #' @param stop_workers (logical) Whether to stop them now; otherwise they leave by themselves within
-    #'   seconds.
-    #' @param force (logical) Whether to delete the session with all its results.
     cleanup = function(stop_workers = TRUE, force = FALSE) {
       call <- rlang::current_env()
       check_flag(stop_workers, "stop_workers", call)
@@ -147,16 +164,12 @@ StarburstSession <- R6::R6Class(
       invisible(self)
     },
 
-    #' @description Withdraws tasks that have not ended, and stops those that run.
-    #' @param ids (character) Tasks; for `retry()` all that failed when `NULL`.
-    #' @returns (number) How many there were.
     cancel = function(ids) {
       call <- rlang::current_env()
       check_ids(ids, "ids", call)
       invisible(unwrap_native(rs_cancel(private$handle(call), ids), call))
     },
 
-    #' @description Lets failed or cancelled tasks run again.
     retry = function(ids = NULL) {
       call <- rlang::current_env()
       handle <- private$handle(call)
@@ -171,8 +184,6 @@ StarburstSession <- R6::R6Class(
       invisible(count)
     },
 
-    #' @description Changes the number of workers that this R process starts.
-    #' @param workers (number) Workers at most.
     scale = function(workers) {
       call <- rlang::current_env()
       workers <- check_workers(workers, call)
@@ -180,23 +191,16 @@ StarburstSession <- R6::R6Class(
       invisible(self)
     },
 
-    #' @description Shows the tasks that failed.
-    #' @returns A data frame: `task_id`, `label`, `class`, `message`, `attempts`, `worker`.
     errors = function() {
       session_errors(private$handle(rlang::current_env()))
     },
 
-    #' @description What a task printed, its messages and warnings included, from its worker's log; for
-    #'   a task whose R died, what the R printed last.
-    #' @returns (string) Empty when there is nothing.
     logs = function(id) {
       call <- rlang::current_env()
       check_string(id, "id", call)
       task_log(private$handle(call), id, call)
     },
 
-    #' @description Shows the session.
-    #' @param ... Not used.
     print = function(...) {
       if (!rs_session_is_live(private$handle_)) {
         cat("<StarburstSession> ", self$id, " (not connected)\n", sep = "")

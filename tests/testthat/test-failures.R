@@ -81,7 +81,7 @@ test_that("workers that cannot start are told in words, and the tasks are kept",
   broken <- starburst:::native_config(starburst:::place_settings(), detached = TRUE)
   broken$scripts <- tempfile("nothing")
   handle <- starburst:::unwrap_native(starburst:::rs_session_attach(broken, session$id))
-  other <- StarburstSession$new(handle)
+  other <- starburst:::StarburstSession$new(handle)
   id <- other$submit(quote(1 + 1))
   cnd <- expect_error(other$collect(wait = TRUE, timeout = 60), class = "starburst_error_worker_lost")
   expect_match(conditionMessage(cnd), "R cannot start")
@@ -108,7 +108,7 @@ test_that("a worker refuses a session that a newer R made, and the user reads wh
   )
   config <- starburst:::native_config(settings, detached = TRUE)
   config$r_major <- 9
-  session <- StarburstSession$new(starburst:::unwrap_native(starburst:::rs_session_create(config)))
+  session <- starburst:::StarburstSession$new(starburst:::unwrap_native(starburst:::rs_session_create(config)))
   withr::defer(session$cleanup(force = TRUE))
   session$submit(quote(1 + 1))
   cnd <- expect_error(session$collect(wait = TRUE, timeout = 60), class = "starburst_error_version")
