@@ -3,7 +3,9 @@
 gather <- function(expr, envir, globals, packages, call) {
   check_globals(globals, call)
   check_characters(packages, "packages", call)
-  found <- future::getGlobalsAndPackages(expr, envir = envir, globals = globals)
+  # future before 1.68 has a limit of 500 MB of its own; large data is no trouble here.
+  most <- getOption("future.globals.maxSize", Inf)
+  found <- future::getGlobalsAndPackages(expr, envir = envir, globals = globals, maxSize = most)
   list(
     expr = found$expr,
     # Without the attribute that names the frames they were found in, which would travel too.

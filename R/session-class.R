@@ -28,7 +28,10 @@
 #'   `pending`, `running`, `completed`, `failed`, `cancelled` (numbers; the last
 #'   five add up to the first), `state` (`"open"`, `"expired"` or `"closed"`),
 #'   `workers` (a data frame: `worker`, `state`, `finished`, `busy_seconds`),
-#'   `created_at`, `deadline` (date-times), `cost` (USD), `session_id`.
+#'   `created_at`, `deadline` (date-times), `cost` (USD), `throughput` (tasks per
+#'   second since the session was made), `eta` (seconds until the rest has ended at
+#'   that rate, or `NA`), `recent_errors` (messages of the last three tasks that
+#'   failed, named by task id), `session_id`.
 #' - `$collect(ids = NULL, wait = FALSE, timeout = 3600, progress = interactive())`
 #'   returns what has ended, a list in the order of submission named by task id.
 #'   A task that failed is a condition with `$error` `TRUE`, `$message`,

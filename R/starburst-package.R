@@ -1,7 +1,8 @@
-#' @keywords internal
 #' @useDynLib starburst, .registration = TRUE
+#' @importFrom R6 R6Class
 #' @importFrom future nbrOfFreeWorkers nbrOfWorkers resolved result run
-"_PACKAGE"
+#' @noRd
+NULL
 
 # Everything the package remembers between calls. Each slot is named here.
 the <- new.env(parent = emptyenv())

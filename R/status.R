@@ -14,7 +14,28 @@ session_status <- function(handle, id) {
       cost = 0
     )
   )
+  status <- c(status, pace_of(status), list(recent_errors = recent_errors(handle)))
   structure(status, class = "StarburstSessionStatus")
+}
+
+# Tasks ended per second since the session was made, and seconds until the rest has ended at that rate.
+pace_of <- function(status) {
+  age <- as.numeric(Sys.time()) - as.numeric(status$created_at)
+  rate <- if (age > 0) (status$completed + status$failed) / age else 0
+  list(throughput = rate, eta = if (rate > 0) (status$pending + status$running) / rate else NA_real_)
+}
+
+# The messages of the last three tasks that failed, by task id.
+recent_errors <- function(handle) {
+  tasks <- unwrap_native(rs_tasks(handle))
+  ids <- utils::tail(tasks$id[tasks$state == "failed"], 3L)
+  columns <- unwrap_native(rs_fetch(handle, ids))
+  messages <- vapply(
+    seq_along(ids),
+    function(i) conditionMessage(task_condition(fetch_row(columns, i), ids[[i]])),
+    ""
+  )
+  rlang::set_names(messages, ids)
 }
 
 #' @export

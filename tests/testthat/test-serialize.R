@@ -27,7 +27,7 @@ values <- function() {
     frame = datasets::mtcars,
     date = as.POSIXct(0, origin = "1970-01-01", tz = "UTC"),
     language = quote(f(x)),
-    formula = y ~ x,
+    formula = stats::as.formula("y ~ x", env = globalenv()),
     builtin = sum,
     missing = formals(function(x) x),
     s4 = methods::new("starburstPoint", x = 1),

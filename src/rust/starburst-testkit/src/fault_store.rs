@@ -27,6 +27,8 @@ pub enum Fault {
     Refuse,
     /// It is done, and the answer is lost. Reads just fail.
     LoseAnswer,
+    /// It is not done, and there is no answer either. Reads just fail.
+    LoseRequest,
     /// There is no room. Reads just fail.
     Full,
 }
@@ -72,10 +74,13 @@ impl<S> FaultStore<S> {
             Some(Fault::Full) if operation == Operation::Write => {
                 Err(StoreError::Full { key, source })
             }
-            Some(Fault::LoseAnswer | Fault::Full) if operation != Operation::Write => {
+            Some(Fault::LoseRequest) if operation == Operation::Write => {
+                Err(StoreError::Unanswered { key, source })
+            }
+            Some(Fault::LoseAnswer | Fault::LoseRequest | Fault::Full) if operation != Operation::Write => {
                 Err(StoreError::Unavailable { operation: name(operation), key, source })
             }
-            Some(Fault::LoseAnswer | Fault::Full) | None => Ok(fault),
+            Some(Fault::LoseAnswer | Fault::LoseRequest | Fault::Full) | None => Ok(fault),
         }
     }
 }

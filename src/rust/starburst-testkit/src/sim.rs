@@ -40,7 +40,7 @@ pub use history::{History, Violation};
 pub struct Weather {
     /// One store call in so many is refused; 0 for none.
     pub refuse: u64,
-    /// One write in so many is done and its answer lost; 0 for none.
+    /// One write in so many gets no answer, done or not; 0 for none.
     pub lose_answer: u64,
     /// A worker crashes about every so many seconds; 0 for never.
     pub crash_s: u64,
@@ -111,7 +111,8 @@ impl World {
                 return Some(Fault::Refuse);
             }
             let lose = operation == Operation::Write && weather.lose_answer > 0;
-            (lose && faults.one_in(weather.lose_answer)).then_some(Fault::LoseAnswer)
+            let lost = if faults.one_in(2) { Fault::LoseAnswer } else { Fault::LoseRequest };
+            (lose && faults.one_in(weather.lose_answer)).then_some(lost)
         };
         let history = History::new(MemStore::default(), start);
         let log = history.log();
