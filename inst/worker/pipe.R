@@ -1,7 +1,8 @@
 # The pipes to the worker: what a frame is, is said in starburst-worker/src/frames.rs.
 
-# writeBin() takes no more than 2^31 - 1 bytes at once.
-piece_size <- 2^30
+# From this size on a result goes through a file: writeBin() takes no more than 2^31 - 1 bytes at once,
+# and a raw vector of a large result would be in memory besides the result.
+large <- 2^29
 
 open_pipe <- function() {
   list(
@@ -11,18 +12,27 @@ open_pipe <- function() {
 }
 
 send <- function(pipe, what, number, bytes) {
+  # The name of a file stands for its bytes.
+  if (is.character(bytes)) {
+    what <- what + 5L
+    bytes <- charToRaw(bytes)
+  }
   writeBin(c(what, number), pipe$output)
   writeBin(as.double(length(bytes)), pipe$output)
-  from <- 0
-  while (length(bytes) - from > piece_size) {
-    writeBin(bytes[(from + 1):(from + piece_size)], pipe$output)
-    from <- from + piece_size
-  }
-  writeBin(if (from > 0) bytes[(from + 1):length(bytes)] else bytes, pipe$output)
+  writeBin(bytes, pipe$output)
   flush(pipe$output)
 }
 
-pack <- function(x) serialize(x, connection = NULL, xdr = FALSE)
+pack <- function(x) {
+  if (utils::object.size(x) < large) {
+    return(serialize(x, connection = NULL, xdr = FALSE))
+  }
+  path <- tempfile("result")
+  file <- file(path, open = "wb", raw = TRUE)
+  on.exit(close(file))
+  serialize(x, file, xdr = FALSE)
+  path
+}
 
 serve <- function(pipe) {
   version <- c(R.version$major, sub("[.].*", "", R.version$minor), future_version())

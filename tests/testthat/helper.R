@@ -58,8 +58,9 @@ run_r <- function(code, wait = TRUE, env = character()) {
     script
   )
   out <- tempfile(fileext = ".txt")
-  rscript <- file.path(R.home("bin"), "Rscript")
-  system2(rscript, c("--vanilla", script), stdout = out, stderr = out, wait = wait, env = env)
+  # A shell makes what it starts in the background deaf to Ctrl-C, which some versions of R respect.
+  rscript <- c("--default-signal=INT", file.path(R.home("bin"), "Rscript"))
+  system2("env", c(rscript, "--vanilla", script), stdout = out, stderr = out, wait = wait, env = env)
   if (wait) readLines(out, warn = FALSE) else out
 }
 

@@ -4,7 +4,10 @@
 observe <- function(code) {
   said <- character()
   visible <- NULL
-  note <- function(kind, cnd) said <<- c(said, paste0(kind, ": ", conditionMessage(cnd)))
+  note <- function(kind, cnd) {
+    # Newer versions of future add which future and which process it was.
+    said <<- c(said, paste0(kind, ": ", sub(" ?\\[future .*", "", conditionMessage(cnd))))
+  }
   out <- utils::capture.output(
     value <- tryCatch(
       withCallingHandlers(

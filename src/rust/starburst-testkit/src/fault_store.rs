@@ -77,7 +77,9 @@ impl<S> FaultStore<S> {
             Some(Fault::LoseRequest) if operation == Operation::Write => {
                 Err(StoreError::Unanswered { key, source })
             }
-            Some(Fault::LoseAnswer | Fault::LoseRequest | Fault::Full) if operation != Operation::Write => {
+            Some(Fault::LoseAnswer | Fault::LoseRequest | Fault::Full)
+                if operation != Operation::Write =>
+            {
                 Err(StoreError::Unavailable { operation: name(operation), key, source })
             }
             Some(Fault::LoseAnswer | Fault::LoseRequest | Fault::Full) | None => Ok(fault),

@@ -2,7 +2,7 @@
 //!
 //! To R: four 32-bit integers (what, kind, number, 0), then one R serialization stream, which says itself
 //! where it ends. From R: two 32-bit integers (what, number), the length as a double, then that many
-//! bytes. All in native byte order: both ends are on one machine.
+//! bytes; or, for a large result, the name of a file with them. All in native byte order: both ends are on one machine.
 use starburst_core::{
     blob::{Material, Packed, Packer},
     segment::TaskKind,
@@ -10,6 +10,7 @@ use starburst_core::{
 };
 use std::{
     io::{self, Read, Write},
+    os::unix::ffi::OsStrExt,
     sync::Arc,
 };
 
@@ -92,6 +93,8 @@ pub(crate) fn read_frame(from: &mut impl Read) -> io::Result<Option<Said>> {
             Said::Ended { number, outcome: Outcome::Unreadable(message) }
         }
         4 => Said::Signal { number, condition: small(from, len)? },
+        6 => Said::Ended { number, outcome: Outcome::Value(pack_file(&small(from, len)?)?) },
+        7 => Said::Ended { number, outcome: Outcome::Error(pack_file(&small(from, len)?)?) },
         5 => ready(&small(from, len)?)?,
         _ => return Err(io::Error::other("unknown frame")),
     };
@@ -110,6 +113,15 @@ fn pack(from: &mut impl Read, len: u64) -> io::Result<Packed> {
         left -= now as u64;
     }
     Ok(packer.finish())
+}
+
+/// Packs a result that R left in a file because it is large, and removes the file.
+fn pack_file(path: &[u8]) -> io::Result<Packed> {
+    let path = std::path::Path::new(std::ffi::OsStr::from_bytes(path));
+    let mut file = std::fs::File::open(path)?;
+    std::fs::remove_file(path)?;
+    let len = file.metadata()?.len();
+    pack(&mut file, len)
 }
 
 fn small(from: &mut impl Read, len: u64) -> io::Result<Vec<u8>> {
