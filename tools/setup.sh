@@ -18,9 +18,16 @@ apt_install() {
     say "These are missing, and this is neither Debian nor Ubuntu: $*. Please install them." >&2
     exit 1
   }
-  if [ -z "$updated" ]; then as_root apt-get update -qq; updated=yes; fi
+  local log
+  log=$(mktemp)
   say "Installing from the system's packages: $*"
-  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+  if [ -z "$updated" ]; then as_root apt-get update -qq >"$log" 2>&1; updated=yes; fi
+  if ! as_root env DEBIAN_FRONTEND=noninteractive \
+    apt-get install -y -qq --no-install-recommends "$@" >>"$log" 2>&1; then
+    cat "$log" >&2
+    exit 1
+  fi
+  rm -f "$log"
 }
 
 # Rust first: without it nothing can be built, and only the user may want to change it.
