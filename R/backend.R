@@ -49,7 +49,12 @@ StarburstFutureBackend <- function(
 }
 
 launchFuture.StarburstFutureBackend <- function(backend, future, ...) {
-  f <- launch(backend[["fleet"]], future)
+  fleet <- backend[["fleet"]]
+  if (fleet$pid != Sys.getpid()) {
+    # A forked child has workers of its own.
+    fleet <- fleet_for(fleet$settings)
+  }
+  f <- launch(fleet, future)
   backend[["counters"]]["launched"] <- backend[["counters"]]["launched"] + 1L
   f
 }
@@ -73,6 +78,8 @@ interruptFuture.StarburstFutureBackend <- function(backend, future, ...) {
     unwrap_native(rs_cancel(fleet$handle, task_of(future)))
     forget(future)
     future[["state"]] <- "interrupted"
+    # cancel() calls its futures canceled whether they were stopped or not.
+    future[["starburst_killed"]] <- TRUE
   }
   future
 }

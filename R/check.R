@@ -50,7 +50,7 @@ check_string <- function(x, arg, call, null = FALSE) {
   if (!is.character(x) || length(x) != 1L || is.na(x) || !nzchar(x)) {
     abort_input(arg, describe(x), "one non-empty string", call)
   }
-  x
+  enc2utf8(x)
 }
 
 check_choice <- function(x, arg, choices, call) {
@@ -77,7 +77,7 @@ check_ids <- function(ids, arg, call) {
   if (!is.character(ids) || anyNA(ids)) {
     abort_input(arg, describe(ids), "task ids as `submit()` returned them", call)
   }
-  ids
+  enc2utf8(ids)
 }
 
 # `workers` may be a function, as everywhere in the future framework.

@@ -1,14 +1,14 @@
 # Submitting maps, collecting results, and looking at tasks: the work behind the session's methods.
 
 submit_map <- function(handle, .x, .f, args, packages, globals, seed, envir, call) {
-  if (!is.vector(.x) && !is.list(.x) && !is.factor(.x) && !inherits(.x, c("Date", "POSIXct", "difftime"))) {
+  if (!is.atomic(.x) && !is.list(.x) && !is.expression(.x) || is.null(.x)) {
     abort_input(".x", describe(.x), "a vector or a list", call)
   }
+  elements <- as.list(.x)
   fun <- as_function(.f, call)
-  streams <- make_streams(check_seed(seed, ".seed", call), length(.x))
+  streams <- make_streams(check_seed(seed, ".seed", call), length(elements))
   shared <- gather_function(fun, args, envir, globals, packages, call)
   shared <- unwrap_native(rs_share(handle, shared), call)
-  elements <- as.list(.x)
   payloads <- if (is.null(streams)) {
     lapply(elements, function(x) list(x = x))
   } else {
@@ -75,7 +75,8 @@ fetch_tasks <- function(handle, ids, cache, call) {
       id <- ids[[group[[k]]]]
       kept <- list(task_value(fetch_row(columns, k), id))
       values[group[[k]]] <- kept
-      if (!is.null(cache)) {
+      # A value is for ever; a failure may be retried, here or elsewhere.
+      if (!is.null(cache) && columns$ending[[k]] == "value") {
         assign(id, kept, envir = cache)
       }
     }
@@ -100,7 +101,7 @@ session_errors <- function(handle, call = rlang::caller_env()) {
       task_id = tasks$id[[i]],
       label = tasks$label[[i]],
       class = class(cnd)[[1]],
-      message = conditionMessage(cnd),
+      message = message_of(cnd),
       attempts = left$attempt,
       worker = left$worker
     )

@@ -43,10 +43,3 @@ abort_input <- function(arg, given, allowed, call = rlang::caller_env()) {
 }
 
 is_quiet <- function() isTRUE(getOption("starburst.quiet", FALSE))
-
-# Messages of the package are conditions, so suppressMessages() works.
-inform <- function(message, ...) {
-  if (!is_quiet()) {
-    rlang::inform(message, class = "starburst_message", ...)
-  }
-}

@@ -28,7 +28,7 @@ fleet_handle <- function(fleet) {
     config <- native_config(fleet$settings, detached = FALSE)
     fleet$handle <- unwrap_native(rs_session_create(config), quote(plan(starburst)))
     # R runs finalizers newest first: registered after the handle was made, this one still finds it.
-    reg.finalizer(fleet, fleet_stop, onexit = TRUE)
+    reg.finalizer(fleet, function(fleet) fleet_stop(fleet, keep = FALSE), onexit = TRUE)
   }
   fleet$handle
 }
@@ -44,30 +44,43 @@ fleet_free <- function(fleet) {
 
 # Starts the first worker ahead of the first future.
 fleet_warm <- function(fleet) {
+  if (!is.null(fleet$handle)) {
+    return(invisible(fleet))
+  }
   expr <- quote(NULL)
   unwrap_native(rs_submit(fleet_handle(fleet), list(expr = expr, globals = list()), FALSE, NULL))
   unwrap_native(rs_engage(fleet$handle))
   invisible(fleet)
 }
 
-# Stops the workers and deletes the session. Safe to call twice, and in a forked child.
-fleet_stop <- function(fleet) {
+# Stops the workers and deletes the session. Safe to call twice, and in a forked child. Futures that have
+# ended keep their results; with `keep = FALSE`, at R's end, nobody will ask for them.
+fleet_stop <- function(fleet, keep = TRUE) {
   handle <- fleet$handle
-  fleet$handle <- NULL
   if (is.null(handle) || fleet$pid != Sys.getpid() || !rs_session_is_live(handle)) {
+    fleet$handle <- NULL
     return(invisible(FALSE))
   }
-  fleet_interrupt_futures(fleet)
+  if (keep) {
+    fleet_settle_futures(fleet)
+  }
+  fleet$handle <- NULL
   stopped <- rs_delete(handle)
   invisible(!inherits(stopped, "extendr_error"))
 }
 
-# Ends the futures that a stopped fleet leaves behind, so that value() says so instead of waiting.
-fleet_interrupt_futures <- function(fleet) {
-  for (id in ls(fleet$futures)) {
-    f <- fleet$futures[[id]]
-    f[["result"]] <- interrupt_error(f, "its workers were stopped because the plan changed")
-    f[["state"]] <- "interrupted"
+# Fetches what has ended, and ends the other futures, so that value() says so instead of waiting.
+fleet_settle_futures <- function(fleet) {
+  ids <- ls(fleet$futures)
+  known <- rs_known(fleet$handle, ids)
+  for (i in seq_along(ids)) {
+    f <- fleet$futures[[ids[[i]]]]
+    if (is.character(known) && known[[i]] %in% ended_words) {
+      try(result(f), silent = TRUE)
+    } else {
+      f[["result"]] <- interrupt_error(f, "its workers were stopped because the plan changed")
+      f[["state"]] <- "interrupted"
+    }
   }
   fleet$futures <- new.env(parent = emptyenv())
 }

@@ -29,7 +29,8 @@ watch_plan <- function() {
   the$watching <- TRUE
   addTaskCallback(
     function(...) {
-      stop_unplanned_fleets()
+      # An error here would end the watching.
+      try(stop_unplanned_fleets(), silent = TRUE)
       the$watching <- length(the$fleets) > 0L
     },
     name = "starburst_plan"

@@ -33,8 +33,15 @@ launch <- function(fleet, f) {
   }
   strip_where(f)
   payload <- future_payload(f, fleet$settings$cpu)
-  task <- rs_submit(fleet_handle(fleet), payload, TRUE, f[["label"]])
-  task <- unwrap_native(task, quote(future()))
+  label <- if (!is.null(f[["label"]])) enc2utf8(f[["label"]])
+  task <- tryCatch(
+    unwrap_native(rs_submit(fleet_handle(fleet), payload, TRUE, label), quote(future())),
+    starburst_error = function(cnd) {
+      error <- future_error(f, cnd)
+      class(error) <- unique(c("FutureLaunchError", class(error)))
+      stop(error)
+    }
+  )
   f[["starburst_task"]] <- task
   f[["starburst_fleet"]] <- fleet
   f[["state"]] <- "running"
@@ -90,7 +97,9 @@ ended <- function(seen) seen %% 2L == 1L
 troubled <- function(seen) seen >= 4L
 
 is_over <- function(f) {
-  !is.null(f[["result"]]) || f[["state"]] %in% c("finished", "failed", "interrupted", "canceled")
+  !is.null(f[["result"]]) ||
+    isTRUE(f[["starburst_killed"]]) ||
+    f[["state"]] %in% c("finished", "failed", "interrupted")
 }
 
 #' @export
@@ -107,7 +116,6 @@ resolved.StarburstFuture <- function(x, ...) {
   seen <- look_at(x)
   if (ended(seen) && x[["state"]] == "running") {
     x[["state"]] <- "finished"
-    forget(x)
   }
   # With a session that cannot get on, value() is to be called: it says why.
   ended(seen) || troubled(seen)
@@ -128,7 +136,7 @@ result.StarburstFuture <- function(future, ...) {
   }
   fleet <- fleet_of(f)
   task <- task_of(f)
-  if (f[["state"]] %in% c("interrupted", "canceled")) {
+  if (f[["state"]] == "interrupted" || isTRUE(f[["starburst_killed"]])) {
     fail(f, interrupt_error(f, "it was cancelled"), f[["state"]])
   }
   left <- tryCatch(

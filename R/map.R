@@ -143,13 +143,27 @@ raise_element <- function(results, i, call) {
   cnd <- results[[i]]
   failed <- sum(vapply(results, function(x) inherits(x, "condition") && isTRUE(x$error), NA))
   message <- c(
-    sprintf("element %d failed: %s", i, conditionMessage(cnd)),
+    sprintf("element %d failed: %s", i, message_of(cnd)),
     if (failed > 1L) c(x = sprintf("%s elements failed in all", fmt(failed))),
     i = "the other values are not lost: `rlang::last_error()$last_results()`, or `.on_error = \"collect\"`"
   )
+  # The user's classes with the fields their methods expect; the rest is abort()'s own.
+  own <- c(
+    "message",
+    "call",
+    "parent",
+    "trace",
+    "rlang",
+    "use_cli_format",
+    "task_id",
+    "last_results",
+    "index"
+  )
+  fields <- unclass(cnd)[setdiff(names(cnd), own)]
   rlang::abort(
     message,
-    class = class(cnd),
+    class = setdiff(class(cnd), c("rlang_error", "error", "condition")),
+    !!!fields,
     parent = cnd,
     index = i,
     task_id = cnd$task_id,

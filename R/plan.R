@@ -7,8 +7,9 @@
 #' ## Workers
 #' Workers start with the first future, as many as there are futures to run and
 #' no more than `workers`; with `eager = TRUE` the first starts with `plan()`.
-#' They stay for the plan's life and stop at `plan(sequential)`, when R ends, or
-#' by themselves within seconds when R has died. Launching a future never
+#' They stay for the plan's life and stop at `plan(sequential)` (with future before
+#' 1.40 at the next top-level prompt after it), when R ends, or by themselves within
+#' seconds when R has died. Launching a future never
 #' waits: more futures than workers queue up.
 #'
 #' ## Failures
@@ -215,7 +216,12 @@ strategy_settings <- function(strategy) {
 
 #' @export
 nbrOfWorkers.starburst <- function(evaluator) {
-  strategy_settings(evaluator)$workers
+  settings <- strategy_settings(evaluator)
+  # future before 1.40 tells of a new plan only by asking this.
+  if (settings$eager && !has_backend_api()) {
+    fleet_warm(fleet_for(settings))
+  }
+  settings$workers
 }
 
 #' @export

@@ -18,13 +18,16 @@ task_condition <- function(left, id) {
     class(cnd) <- append(own, task_classes("task_failed"), after = at - 1L)
     cnd$trace_calls <- left$value$trace
   }
-  # A condition without a message of its own still gets one.
-  if (is.null(cnd$message)) {
-    cnd$message <- conditionMessage(cnd)
-  }
+  cnd[["message"]] <- message_of(cnd)
   cnd$error <- TRUE
   cnd$task_id <- id
   cnd
+}
+
+# The message of any condition as one string, whatever it is made of.
+message_of <- function(cnd) {
+  text <- tryCatch(paste(as.character(conditionMessage(cnd)), collapse = "\n"), error = function(e) "")
+  if (nzchar(text)) text else class(cnd)[[1L]]
 }
 
 # One task of what rs_fetch() returned.

@@ -43,10 +43,11 @@ first_stream <- function(seed) {
   before <- env$.Random.seed
   kind <- RNGkind()
   on.exit({
-    RNGkind(kind[[1]], kind[[2]], kind[[3]])
     if (is.null(before)) {
+      suppressWarnings(RNGkind(kind[[1]], kind[[2]], kind[[3]]))
       rm(list = ".Random.seed", envir = env)
     } else {
+      # The state says its kind itself.
       assign(".Random.seed", before, envir = env)
     }
   })

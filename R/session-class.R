@@ -130,6 +130,9 @@ StarburstSession <- R6::R6Class(
     collect = function(ids = NULL, wait = FALSE, timeout = 3600, progress = interactive()) {
       # collect(TRUE) reads naturally, and means to wait.
       if (is.logical(ids) && length(ids) == 1L) {
+        if (!missing(wait)) {
+          timeout <- wait
+        }
         wait <- ids
         ids <- NULL
       }
@@ -250,6 +253,9 @@ StarburstSession <- R6::R6Class(
 # At R's end, and when a handle is collected: what was submitted gets into the store, and workers to it.
 leave_quietly <- function(handle) {
   if (rs_session_is_live(handle)) {
-    rs_session_leave(handle)
+    left <- rs_session_leave(handle)
+    if (inherits(left, "extendr_error")) {
+      warning("starburst: ", left$value$message, "; the tasks submitted last may be lost", call. = FALSE)
+    }
   }
 }

@@ -91,13 +91,15 @@ store_directory <- function(durable) {
 # What the native side needs to know of this machine and this R.
 native_config <- function(settings, detached) {
   libraries <- paste(.libPaths(), collapse = .Platform$path.sep)
-  c(
+  attempts <- getOption("starburst.max_attempts", 3)
+  check_number(attempts, "options(starburst.max_attempts = )", 1, 1000, rlang::caller_env(), whole = TRUE)
+  config <- c(
     settings,
     list(
       detached = detached,
       directory = store_directory(detached),
       durable = detached,
-      max_attempts = as.numeric(getOption("starburst.max_attempts", 3)),
+      max_attempts = as.numeric(attempts),
       worker_program = worker_program(),
       r_home = R.home(),
       scripts = system.file("worker", package = "starburst", mustWork = TRUE),
@@ -108,14 +110,14 @@ native_config <- function(settings, detached) {
       future = as.character(utils::packageVersion("future"))
     )
   )
+  # Rust takes text as UTF-8.
+  lapply(config, function(x) if (is.character(x)) enc2utf8(x) else x)
 }
 
 worker_program <- function() {
   name <- if (.Platform$OS.type == "windows") "starburst-worker.exe" else "starburst-worker"
   system.file("bin", name, package = "starburst", mustWork = TRUE)
 }
-
-`%||%` <- function(x, y) if (is.null(x) || length(x) == 0L || is.na(x[[1]])) y else x
 
 # Settings that only name the place, for attaching and listing.
 place_settings <- function() {

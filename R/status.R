@@ -32,7 +32,7 @@ recent_errors <- function(handle) {
   columns <- unwrap_native(rs_fetch(handle, ids))
   messages <- vapply(
     seq_along(ids),
-    function(i) conditionMessage(task_condition(fetch_row(columns, i), ids[[i]])),
+    function(i) message_of(task_condition(fetch_row(columns, i), ids[[i]])),
     ""
   )
   rlang::set_names(messages, ids)

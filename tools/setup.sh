@@ -41,7 +41,7 @@ command -v pgrep >/dev/null || need+=(procps)
 if [ "$purpose" = test ]; then
   command -v mmdebstrap >/dev/null || need+=(mmdebstrap)
   [ -e /usr/share/keyrings/debian-archive-keyring.gpg ] || need+=(debian-archive-keyring)
-  command -v python3 >/dev/null || need+=(python3)
+  python3 -c 'import ensurepip' 2>/dev/null || need+=(python3 python3-venv)
 fi
 [ ${#need[@]} = 0 ] || apt_install "${need[@]}"
 # R's headers and libraries are in r-base-dev where the system splits R up.
@@ -53,20 +53,23 @@ missing() {
   Rscript --vanilla -e 'p <- commandArgs(TRUE); cat(p[!vapply(p, requireNamespace, NA, quietly = TRUE)])' \
     "$@" 2>/dev/null
 }
-left=$(missing "${packages[@]}")
-if [ -n "$left" ]; then
-  say "R packages that are missing: $left"
-  # CRAN first, which is current; a system without it has Debian's.
+from_cran() {
   # shellcheck disable=SC2086
   Rscript --vanilla "$here/cran.R" $left || true
   left=$(missing "${packages[@]}")
-fi
-if [ -n "$left" ]; then
-  debs=()
+}
+from_system() {
+  local debs=() package
   for package in $left; do debs+=("r-cran-$(printf %s "$package" | tr '[:upper:]' '[:lower:]')"); done
   apt_install "${debs[@]}"
   left=$(missing "${packages[@]}")
-fi
+}
+left=$(missing "${packages[@]}")
+[ -z "$left" ] || say "R packages that are missing: $left"
+# The tests want the system's own `future`, which is an old one; for use, CRAN's current one is better.
+if [ "$purpose" = test ] && [ -n "$left" ] && command -v apt-get >/dev/null; then from_system; fi
+[ -z "$left" ] || from_cran
+[ -z "$left" ] || from_system
 if [ -n "$left" ]; then
   say "These R packages could not be installed: $left" >&2
   exit 1

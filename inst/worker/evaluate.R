@@ -99,7 +99,7 @@ evaluate_future <- function(payload, signal) {
     error = identity
   )
   failed <- inherits(result, "error") || ended_in_error(result)
-  list(failed = failed, bytes = pack(result))
+  list(failed = failed, value = result)
 }
 
 # The last condition of a FutureResult is its error, if there was one.
@@ -159,7 +159,7 @@ guarded <- function(run, signal, on_condition) {
 }
 
 answer <- function(kept) {
-  list(failed = !is.null(kept[["condition"]]), bytes = pack(kept))
+  list(failed = !is.null(kept[["condition"]]), value = kept)
 }
 
 # A session's task: what it prints, says and warns goes to the worker's log.

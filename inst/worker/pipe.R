@@ -25,7 +25,12 @@ send <- function(pipe, what, number, bytes) {
 
 pack <- function(x) {
   if (utils::object.size(x) < large) {
-    return(serialize(x, connection = NULL, xdr = FALSE))
+    bytes <- serialize(x, connection = NULL, xdr = FALSE)
+    # object.size() does not see into environments.
+    if (length(bytes) < 2^31 - 1) {
+      return(bytes)
+    }
+    rm(bytes)
   }
   path <- tempfile("result")
   file <- file(path, open = "wb", raw = TRUE)
@@ -56,8 +61,14 @@ serve <- function(pipe) {
     signal <- function(cnd) send(pipe, 4L, head[[3]], pack(cnd))
     kind <- c("future", "call", "element")[[head[[2]] + 1L]]
     answer <- evaluate(kind, payload, shared, signal)
+    # What cannot be sent back is the task's failure, not the end of R.
+    bytes <- tryCatch(pack(answer$value), error = function(cnd) cnd)
+    if (inherits(bytes, "condition")) {
+      answer$failed <- TRUE
+      bytes <- pack(if (kind == "future") bytes else list(condition = bytes))
+    }
     payload <- NULL
-    send(pipe, if (answer$failed) 2L else 1L, head[[3]], answer$bytes)
-    answer <- NULL
+    send(pipe, if (answer$failed) 2L else 1L, head[[3]], bytes)
+    answer <- bytes <- NULL
   }
 }

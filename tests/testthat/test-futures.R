@@ -230,13 +230,14 @@ test_that("a task's cores are those of its plan", {
 })
 
 test_that("the caller's frame does not travel", {
+  store <- local_store()
   local_plan(starburst, workers = 1, launch_type = "LOCAL")
   unrelated <- rnorm(1e6)
   y <- 1
   f <- future::future(y + 1)
   expect_identical(future::value(f), 2)
-  store <- file.path(tempdir(), "starburst")
   sizes <- file.size(list.files(store, recursive = TRUE, full.names = TRUE))
+  expect_gt(sum(sizes, na.rm = TRUE), 1e3)
   expect_lt(sum(sizes, na.rm = TRUE), 1e6)
 })
 
@@ -287,4 +288,31 @@ test_that("changing the plan ends what runs and says so", {
   future::plan(future::sequential)
   wait_for(function() length(worker_pids(session)) == 0)
   expect_error(future::value(f), class = "FutureInterruptError")
+})
+
+test_that("futures that have ended keep their values when the plan changes", {
+  local_plan(starburst, workers = 2, launch_type = "LOCAL")
+  fs <- lapply(1:4, function(i) future::future(i))
+  wait_for(function() all(vapply(fs, future::resolved, NA)))
+  future::plan(future::sequential)
+  stop_fleets()
+  expect_identical(lapply(fs, future::value), as.list(1:4))
+})
+
+test_that("a future that cannot be launched says why, with our class and future's", {
+  file <- withr::local_tempfile(lines = "not a directory")
+  withr::local_options(starburst.directory = file.path(file, "store"))
+  local_plan(starburst, workers = 1, memory = 9, launch_type = "LOCAL")
+  expect_error(future::value(future::future(1)), class = "FutureLaunchError")
+})
+
+test_that("a forked child has workers of its own", {
+  local_plan(starburst, workers = 1, launch_type = "LOCAL")
+  future::value(future::future(1))
+  child <- parallel::mcparallel({
+    v <- future::value(future::future("from the child"))
+    stop_fleets()
+    v
+  })
+  expect_identical(parallel::mccollect(child)[[1]], "from the child")
 })

@@ -48,6 +48,16 @@ test_that("during collect(wait = TRUE)", {
 test_that("during starburst_map()", {
   local_store()
   out <- interrupt_during(
+    "m <- function(x, f) starburst_map(x, f, workers = 1, launch_type = 'LOCAL')",
+    "m(1:3, function(i) Sys.sleep(60))",
+    "cat(m('after', identity)[[1]], '\\n')"
+  )
+  expect_identical(utils::tail(out, 4), c("interrupted", "TRUE", "after", "end"))
+})
+
+test_that("during a cluster's map()", {
+  local_store()
+  out <- interrupt_during(
     "cl <- starburst_cluster(workers = 1, launch_type = 'LOCAL')",
     "cl$map(1:3, function(i) Sys.sleep(60))",
     "cat(cl$map('after', identity)[[1]], '\\n'); cl$shutdown()"

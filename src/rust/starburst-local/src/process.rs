@@ -25,12 +25,21 @@ fn host() -> String {
     }
 }
 
-/// When a process started, in clock ticks since boot; the 22nd field of Linux's `stat`.
-fn started(pid: u32) -> Option<u64> {
+/// The fields of Linux's `stat` of a process from the third on, its state.
+fn stat(pid: u32) -> Option<String> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The second field is the program's name, which may contain anything.
-    let (_, fields) = stat.rsplit_once(") ")?;
-    fields.split(' ').nth(19)?.parse().ok()
+    stat.rsplit_once(") ").map(|(_, fields)| fields.to_owned())
+}
+
+/// When a process started, in clock ticks since boot: the 22nd field.
+fn started(pid: u32) -> Option<u64> {
+    stat(pid)?.split(' ').nth(19)?.parse().ok()
+}
+
+/// Whether a process has ended and nobody has asked how yet.
+fn is_zombie(pid: u32) -> bool {
+    stat(pid).is_some_and(|fields| fields.starts_with('Z'))
 }
 
 /// What became of workers, by looking at the processes of this host.
@@ -51,6 +60,7 @@ fn look(process: &ProcessId) -> Fate {
     let gone = || Fate::Gone(format!("its process {} ended", process.pid));
     match pid(process).map(rustix::process::test_kill_process) {
         None | Some(Err(Errno::SRCH)) => gone(),
+        Some(_) if is_zombie(process.pid) => gone(),
         Some(Ok(()) | Err(_)) => match started(process.pid) {
             // Another process has the number now.
             Some(started) if process.started != 0 && started != process.started => gone(),

@@ -107,6 +107,12 @@ impl ProcessLauncher {
     }
 }
 
+impl Drop for ProcessLauncher {
+    fn drop(&mut self) {
+        self.reap_all();
+    }
+}
+
 /// Where a worker's log is.
 pub fn log_path(store: &Path, session: &SessionId, worker: &WorkerId) -> PathBuf {
     store.join("logs").join(session.as_str()).join(format!("{worker}.log"))

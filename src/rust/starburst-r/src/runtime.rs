@@ -68,19 +68,17 @@ fn check_interrupt() -> Result<()> {
 }
 
 /// Waits for something, and looks for Ctrl-C meanwhile. The wait is abandoned when it comes.
-#[allow(clippy::disallowed_methods)] // the rim of the program, where real time comes in
+///
+/// The looks are made between waits, not inside one: they run R code, whose garbage collector may run
+/// finalizers of ours that wait themselves.
 pub(crate) fn wait<T>(future: impl Future<Output = T>) -> Result<T> {
     let runtime = runtime()?;
-    runtime.block_on(async {
-        tokio::pin!(future);
-        loop {
-            tokio::select! {
-                biased;
-                done = &mut future => return Ok(done),
-                () = tokio::time::sleep(INTERRUPT_CHECK) => {
-                    check_interrupt()?;
-                }
-            }
+    let mut future = std::pin::pin!(future);
+    loop {
+        let slice = async { tokio::time::timeout(INTERRUPT_CHECK, future.as_mut()).await };
+        match runtime.block_on(slice) {
+            Ok(done) => return Ok(done),
+            Err(_) => check_interrupt()?,
         }
-    })
+    }
 }

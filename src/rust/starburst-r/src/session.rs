@@ -68,7 +68,8 @@ pub(crate) fn deps(config: &List) -> Result<Deps> {
     let durable: bool = field(config, "durable")?;
     let durability = if durable { Durability::Machine } else { Durability::Process };
     let (ids, clock) = (Arc::new(SystemIds), Arc::new(SystemClock::default()));
-    let root = PathBuf::from(&directory);
+    // Absolute: R's working directory may change before the next worker starts.
+    let root = std::path::absolute(&directory).unwrap_or_else(|_| PathBuf::from(&directory));
     let store = DirStore::open(root.clone(), ids.clone(), durability)
         .map_err(|error| RError::Store(error, directory))?;
     let names: Vec<String> = field(config, "env_names")?;
