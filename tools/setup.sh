@@ -39,6 +39,7 @@ command -v Rscript >/dev/null || need+=(r-base-core)
 command -v cc >/dev/null && command -v make >/dev/null || need+=(r-base-dev)
 command -v pgrep >/dev/null || need+=(procps)
 if [ "$purpose" = test ]; then
+  command -v git >/dev/null || need+=(git)
   command -v mmdebstrap >/dev/null || need+=(mmdebstrap)
   [ -e /usr/share/keyrings/debian-archive-keyring.gpg ] || need+=(debian-archive-keyring)
   python3 -c 'import ensurepip' 2>/dev/null || need+=(python3 python3-venv)
