@@ -20,23 +20,7 @@ StarburstFutureBackend <- function(
   detached = FALSE,
   ...
 ) {
-  settings <- plan_settings(
-    workers,
-    cpu,
-    memory,
-    region,
-    timeout,
-    launch_type,
-    instance_type,
-    use_spot,
-    image,
-    environment,
-    max_hourly_cost,
-    max_total_cost,
-    auto_quota_request,
-    eager,
-    detached
-  )
+  settings <- plan_settings(mget(plan_arguments))
   make <- getExportedValue("future", "MultiprocessFutureBackend")
   backend <- make(workers = settings$workers, ...)
   backend[["fleet"]] <- fleet_for(settings)

@@ -1,5 +1,22 @@
 # Checks at the door. Each names the argument, what was given and what is allowed.
 
+# The arguments that every front door has in common.
+launch_arguments <- c(
+  "workers",
+  "cpu",
+  "memory",
+  "region",
+  "timeout",
+  "launch_type",
+  "instance_type",
+  "use_spot",
+  "image",
+  "environment",
+  "max_hourly_cost",
+  "max_total_cost",
+  "auto_quota_request"
+)
+
 describe <- function(x) {
   if (is.null(x)) {
     return("NULL")

@@ -33,22 +33,7 @@ starburst_cluster <- function(
   max_total_cost = NULL,
   auto_quota_request = FALSE
 ) {
-  settings <- check_settings(
-    workers,
-    cpu,
-    memory,
-    region,
-    timeout,
-    launch_type,
-    instance_type,
-    use_spot,
-    image,
-    environment,
-    max_hourly_cost,
-    max_total_cost,
-    auto_quota_request,
-    absolute_timeout = 10 * 365 * 86400
-  )
+  settings <- check_settings(mget(launch_arguments))
   StarburstCluster$new(settings)
 }
 

@@ -64,22 +64,7 @@ starburst_map <- function(
   .globals = TRUE
 ) {
   call <- rlang::current_env()
-  settings <- check_settings(
-    workers,
-    cpu,
-    memory,
-    region,
-    timeout,
-    launch_type,
-    instance_type,
-    use_spot,
-    image,
-    environment,
-    max_hourly_cost,
-    max_total_cost,
-    auto_quota_request,
-    absolute_timeout = 10 * 365 * 86400
-  )
+  settings <- check_settings(mget(launch_arguments))
   check_map(.x, .f, .progress, .seed, .on_error, call)
   if (length(.x) == 0L) {
     return(rlang::set_names(list(), names(.x)))

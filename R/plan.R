@@ -72,106 +72,27 @@ starburst <- function(
   detached = FALSE
 ) {
   # Only future before 1.40 calls this; later versions take the attribute "factory".
-  settings <- plan_settings(
-    workers,
-    cpu,
-    memory,
-    region,
-    timeout,
-    launch_type,
-    instance_type,
-    use_spot,
-    image,
-    environment,
-    max_hourly_cost,
-    max_total_cost,
-    auto_quota_request,
-    eager,
-    detached
-  )
+  settings <- plan_settings(mget(plan_arguments))
   legacy_future(settings, ...)
 }
 class(starburst) <- c("starburst", "multiprocess", "future", "function")
 
+plan_arguments <- c(launch_arguments, "eager", "detached")
+
 # The settings of a plan, checked; errors name plan(starburst, ...) as their call.
-plan_settings <- function(
-  workers,
-  cpu,
-  memory,
-  region,
-  timeout,
-  launch_type,
-  instance_type,
-  use_spot,
-  image,
-  environment,
-  max_hourly_cost,
-  max_total_cost,
-  auto_quota_request,
-  eager,
-  detached
-) {
-  given <- list(
-    workers,
-    cpu,
-    memory,
-    region,
-    timeout,
-    launch_type,
-    instance_type,
-    use_spot,
-    image,
-    environment,
-    max_hourly_cost,
-    max_total_cost,
-    auto_quota_request,
-    eager,
-    detached,
-    getOption("starburst.max_workers")
-  )
+plan_settings <- function(given) {
+  given$most <- getOption("starburst.max_workers")
   # future before 1.40 asks with every future; the answer to the same question is the same.
   if (is.null(the$plan_given) || !identical(given, the$plan_given)) {
-    the$plan_settings <- check_plan(
-      workers,
-      cpu,
-      memory,
-      region,
-      timeout,
-      launch_type,
-      instance_type,
-      use_spot,
-      image,
-      environment,
-      max_hourly_cost,
-      max_total_cost,
-      auto_quota_request,
-      eager,
-      detached
-    )
+    the$plan_settings <- check_plan(given)
     the$plan_given <- given
   }
   the$plan_settings
 }
 
-check_plan <- function(
-  workers,
-  cpu,
-  memory,
-  region,
-  timeout,
-  launch_type,
-  instance_type,
-  use_spot,
-  image,
-  environment,
-  max_hourly_cost,
-  max_total_cost,
-  auto_quota_request,
-  eager,
-  detached
-) {
+check_plan <- function(given) {
   call <- quote(plan(starburst))
-  if (check_flag(detached, "detached", call)) {
+  if (check_flag(given$detached, "detached", call)) {
     starburst_abort(
       c(
         "`detached = TRUE` is not for plan()",
@@ -182,24 +103,8 @@ check_plan <- function(
       call = call
     )
   }
-  settings <- check_settings(
-    workers,
-    cpu,
-    memory,
-    region,
-    timeout,
-    launch_type,
-    instance_type,
-    use_spot,
-    image,
-    environment,
-    max_hourly_cost,
-    max_total_cost,
-    auto_quota_request,
-    absolute_timeout = 10 * 365 * 86400,
-    call = call
-  )
-  settings$eager <- check_flag(eager, "eager", call)
+  settings <- check_settings(given, call = call)
+  settings$eager <- check_flag(given$eager, "eager", call)
   # What a fleet is known by.
   settings$key <- rlang::hash(settings)
   settings
@@ -207,11 +112,10 @@ check_plan <- function(
 
 # The settings of a strategy as plan() holds it. A tweaked strategy keeps the formals that were tweaked.
 strategy_settings <- function(strategy) {
-  known <- names(formals(plan_settings))
-  values <- formals(starburst)[known]
-  tweaked <- intersect(names(formals(strategy)), known)
+  values <- formals(starburst)[plan_arguments]
+  tweaked <- intersect(names(formals(strategy)), plan_arguments)
   values[tweaked] <- formals(strategy)[tweaked]
-  do.call(plan_settings, lapply(values, eval, envir = baseenv()))
+  plan_settings(lapply(values, eval, envir = baseenv()))
 }
 
 #' @export

@@ -72,23 +72,7 @@ starburst_session <- function(
   max_total_cost = NULL,
   auto_quota_request = FALSE
 ) {
-  settings <- check_settings(
-    workers,
-    cpu,
-    memory,
-    region,
-    timeout,
-    launch_type,
-    instance_type,
-    use_spot,
-    image,
-    environment,
-    max_hourly_cost,
-    max_total_cost,
-    auto_quota_request,
-    session_timeout,
-    absolute_timeout
-  )
+  settings <- check_settings(mget(launch_arguments), session_timeout, absolute_timeout)
   config <- native_config(settings, detached = TRUE)
   StarburstSession$new(unwrap_native(rs_session_create(config)))
 }

@@ -1,46 +1,40 @@
 # Launch arguments, checked and completed: what every front door accepts.
 
+# A session that ends with its R has no time limit of its own.
+ten_years <- 10 * 365 * 86400
+
+# `given` holds the launch arguments by name: mget(launch_arguments) in the function that has them.
 check_settings <- function(
-  workers,
-  cpu,
-  memory,
-  region,
-  timeout,
-  launch_type,
-  instance_type,
-  use_spot,
-  image,
-  environment,
-  max_hourly_cost,
-  max_total_cost,
-  auto_quota_request,
+  given,
   session_timeout = 3600,
-  absolute_timeout = 86400,
+  absolute_timeout = ten_years,
   call = rlang::caller_env()
 ) {
-  workers <- check_workers(workers, call)
-  size <- check_size(cpu, memory, call)
-  launch_type <- check_choice(launch_type, "launch_type", c("LOCAL", "FARGATE", "EC2"), call)
-  check_string(region, "region", call, null = TRUE)
-  check_string(instance_type, "instance_type", call, null = TRUE)
-  check_string(image, "image", call, null = TRUE)
-  if (!identical(use_spot, "fallback")) {
-    check_flag(use_spot, "use_spot", call)
+  workers <- check_workers(given$workers, call)
+  size <- check_size(given$cpu, given$memory, call)
+  types <- c("LOCAL", "FARGATE", "EC2")
+  launch_type <- check_choice(given$launch_type, "launch_type", types, call)
+  for (arg in c("region", "instance_type", "image")) {
+    check_string(given[[arg]], arg, call, null = TRUE)
   }
-  check_characters(environment, "environment", call, null = FALSE)
-  check_number(max_hourly_cost, "max_hourly_cost", 0, Inf, call, null = TRUE)
-  check_number(max_total_cost, "max_total_cost", 0, Inf, call, null = TRUE)
-  check_flag(auto_quota_request, "auto_quota_request", call)
+  if (!identical(given$use_spot, "fallback")) {
+    check_flag(given$use_spot, "use_spot", call)
+  }
+  check_characters(given$environment, "environment", call, null = FALSE)
+  for (arg in c("max_hourly_cost", "max_total_cost")) {
+    check_number(given[[arg]], arg, 0, Inf, call, null = TRUE)
+  }
+  check_flag(given$auto_quota_request, "auto_quota_request", call)
   settings <- list(
     workers = workers,
     cpu = size$cpu,
     memory_mib = size$memory_mib,
-    timeout = check_number(timeout, "timeout", 1, Inf, call),
+    timeout = check_number(given$timeout, "timeout", 1, Inf, call),
     session_timeout = check_number(session_timeout, "session_timeout", 1, Inf, call),
     absolute_timeout = check_number(absolute_timeout, "absolute_timeout", 1, Inf, call),
     launch_type = launch_type
   )
-  refuse_what_is_not_local(settings, image, environment, call)
+  refuse_what_is_not_local(settings, given$image, given$environment, call)
   settings
 }
 

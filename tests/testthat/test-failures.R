@@ -91,21 +91,7 @@ test_that("workers that cannot start are told in words, and the tasks are kept",
 
 test_that("a worker refuses a session that a newer R made, and the user reads why", {
   local_store()
-  settings <- starburst:::check_settings(
-    1,
-    1,
-    2,
-    NULL,
-    60,
-    "LOCAL",
-    NULL,
-    FALSE,
-    NULL,
-    "auto",
-    NULL,
-    NULL,
-    FALSE
-  )
+  settings <- starburst:::place_settings()
   config <- starburst:::native_config(settings, detached = TRUE)
   config$r_major <- 9
   session <- starburst:::StarburstSession$new(starburst:::unwrap_native(starburst:::rs_session_create(

@@ -192,7 +192,8 @@ impl RProcess {
         match said {
             // A replacement that is warm now: the first job begins.
             Said::Ready { .. } => {
-                self.began = Began { at: Instant::now(), log: self.config.log_len() };
+                // What is in the log by now may be the job's already.
+                self.began.at = Instant::now();
                 Event::Began
             }
             Said::Signal { number, condition } => {
