@@ -1,1 +1,3 @@
-//! AWS
+//! The seams on AWS: a bucket as the store.
+
+pub mod s3;

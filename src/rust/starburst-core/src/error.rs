@@ -2,7 +2,7 @@
 use crate::{
     ids::{InvalidId, SessionId, TaskId},
     launch::LaunchError,
-    store::StoreError,
+    store::{Advised, StoreError},
 };
 
 /// What went wrong, precisely.
@@ -90,6 +90,8 @@ pub enum ErrorKind {
     NotFound,
     /// Not allowed.
     Permission,
+    /// No credentials, or ones that have expired.
+    Unauthenticated,
     /// The launcher has no room now.
     Capacity,
     /// Try again later.
@@ -110,15 +112,17 @@ impl Error {
     /// The kind of this error. No wildcard arm: a new error must choose.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Error::Store(StoreError::NotFound { .. })
+            Error::Store(StoreError::NotFound { .. } | StoreError::Misplaced { .. })
             | Error::NoSession { .. }
             | Error::NoTask { .. } => ErrorKind::NotFound,
             Error::Store(StoreError::Denied { .. }) => ErrorKind::Permission,
+            Error::Store(StoreError::Unauthenticated { .. }) => ErrorKind::Unauthenticated,
             Error::Store(
                 StoreError::AlreadyExists { .. }
                 | StoreError::VersionMismatch { .. }
                 | StoreError::Unanswered { .. }
                 | StoreError::Full { .. }
+                | StoreError::SlowDown { .. }
                 | StoreError::Unavailable { .. },
             ) => ErrorKind::Unavailable,
             Error::Launch(LaunchError::Refused { .. }) => ErrorKind::Capacity,
@@ -143,6 +147,9 @@ impl Error {
                 | StoreError::Unanswered { key, .. }
                 | StoreError::Denied { key, .. }
                 | StoreError::Full { key, .. }
+                | StoreError::SlowDown { key, .. }
+                | StoreError::Unauthenticated { key, .. }
+                | StoreError::Misplaced { key, .. }
                 | StoreError::Unavailable { key, .. },
             ) => Some(key.to_string()),
             Error::Damaged { key, .. } => Some(key.clone()),
@@ -157,6 +164,14 @@ impl Error {
             | Error::WorkersLost { .. }
             | Error::Internal { .. } => None,
         }
+    }
+
+    /// What a user can do about it, where whoever refused knows better than the kind of error tells.
+    pub fn advice(&self) -> Option<String> {
+        let first: Option<&(dyn std::error::Error + 'static)> = Some(self);
+        std::iter::successors(first, |e| e.source())
+            .find_map(|e| e.downcast_ref::<Advised>())
+            .map(|advised| advised.advice.clone())
     }
 
     /// The message and the messages of its causes, outermost first.
@@ -174,10 +189,11 @@ impl Error {
 
 impl ErrorKind {
     /// Every kind, for the test that compares them with the classes R documents.
-    pub const ALL: [ErrorKind; 10] = [
+    pub const ALL: [ErrorKind; 11] = [
         ErrorKind::InvalidInput,
         ErrorKind::NotFound,
         ErrorKind::Permission,
+        ErrorKind::Unauthenticated,
         ErrorKind::Capacity,
         ErrorKind::Unavailable,
         ErrorKind::WorkerLost,
@@ -193,6 +209,7 @@ impl ErrorKind {
             ErrorKind::InvalidInput => "invalid_input",
             ErrorKind::NotFound => "not_found",
             ErrorKind::Permission => "permission",
+            ErrorKind::Unauthenticated => "unauthenticated",
             ErrorKind::Capacity => "capacity",
             ErrorKind::Unavailable => "unavailable",
             ErrorKind::WorkerLost => "worker_lost",

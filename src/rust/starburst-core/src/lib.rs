@@ -18,6 +18,7 @@ pub mod manifest;
 pub mod pace;
 pub mod patrol;
 pub mod results;
+pub mod retry;
 pub mod segment;
 pub mod signal;
 pub mod store;

@@ -30,6 +30,16 @@ pub struct Entry {
 /// What a transport or file system said, kept as the cause.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 
+/// What a service said, and what a user can do about it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{said}")]
+pub struct Advised {
+    /// The service's words, with the name of the thing they are about.
+    pub said: String,
+    /// The next step, as a sentence without a full stop.
+    pub advice: String,
+}
+
 /// Why a store call failed, in terms its callers act on.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -75,6 +85,39 @@ pub enum StoreError {
     #[error("no space left to write `{key}`")]
     Full {
         /// The key written to.
+        key: Key,
+        /// What the store said.
+        #[source]
+        source: Cause,
+    },
+    /// The store wants fewer calls, and did nothing.
+    #[error("the store is asked too much to {operation} `{key}`")]
+    SlowDown {
+        /// What was tried: `read`, `write`, `list` or `delete`.
+        operation: &'static str,
+        /// The key it was tried on.
+        key: Key,
+        /// What the store said.
+        #[source]
+        source: Cause,
+    },
+    /// The store does not know who calls: no credentials, or ones that have expired.
+    #[error("no valid credentials to {operation} `{key}`")]
+    Unauthenticated {
+        /// What was tried: `read`, `write`, `list` or `delete`.
+        operation: &'static str,
+        /// The key it was tried on.
+        key: Key,
+        /// What the store said.
+        #[source]
+        source: Cause,
+    },
+    /// There is no such store, or not where it was looked for.
+    #[error("the store is not there to {operation} `{key}`")]
+    Misplaced {
+        /// What was tried: `read`, `write`, `list` or `delete`.
+        operation: &'static str,
+        /// The key it was tried on.
         key: Key,
         /// What the store said.
         #[source]

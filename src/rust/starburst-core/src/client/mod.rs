@@ -147,7 +147,11 @@ impl Failing {
         let error = self.error.as_ref()?;
         let may_pass = matches!(
             **error,
-            Error::Store(StoreError::Unavailable { .. } | StoreError::Unanswered { .. })
+            Error::Store(
+                StoreError::Unavailable { .. }
+                    | StoreError::Unanswered { .. }
+                    | StoreError::SlowDown { .. }
+            )
         );
         let lasted = self.since.is_some_and(|since| now.since(since) >= MAY_PASS);
         (!may_pass || lasted).then(|| Arc::clone(error))
