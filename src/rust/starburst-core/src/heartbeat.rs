@@ -53,6 +53,9 @@ pub struct Heartbeat {
     pub finished: u64,
     /// Time it spent evaluating, in milliseconds.
     pub busy_ms: u64,
+    /// Counts what others did to this object to make the worker look; its next beat takes no notice of the number.
+    #[serde(default)]
+    pub disturbed: u64,
 }
 
 /// The owner's record of a `plan()` session.

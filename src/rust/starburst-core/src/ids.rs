@@ -113,6 +113,31 @@ impl fmt::Display for TaskId {
     }
 }
 
+/// Parts that one segment may have.
+pub const SEGMENT_PARTS: u64 = 1_000;
+
+/// Names one part of one segment: the tasks that share a ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PartId(pub u64);
+
+impl PartId {
+    /// This part of this segment.
+    pub fn new(segment: u64, place: u64) -> Self {
+        Self(segment * SEGMENT_PARTS + place)
+    }
+    /// The segment it belongs to.
+    pub fn segment(self) -> u64 {
+        self.0 / SEGMENT_PARTS
+    }
+}
+
+impl fmt::Display for PartId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
 /// A mark that a writer leaves in an object to recognise its own write later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Nonce(pub u64);

@@ -2,22 +2,25 @@
 //!
 //! ```text
 //! sessions/<session>/manifest
-//! sessions/<session>/segments/<number>
-//! sessions/<session>/ledgers/<number>
-//! sessions/<session>/results/<number>/<object>
-//! sessions/<session>/workers/<worker>
+//! sessions/<session>/segments/<segment>
+//! sessions/<session>/parts/<part>/ledger
+//! sessions/<session>/parts/<part>/signals/<worker>/<count>
+//! sessions/<session>/results/<part>/<object>
+//! sessions/<session>/workers/<worker>/beat
+//! sessions/<session>/workers/<worker>/end
 //! sessions/<session>/owner
-//! sessions/<session>/signals/<worker>/<count>
 //! sessions/<session>/blobs/<hash>
 //! ```
 use crate::{
     blob::BlobHash,
-    ids::{ObjectId, SessionId, WorkerId},
+    ids::{ObjectId, PartId, SessionId, WorkerId},
 };
 use std::fmt;
 
-/// Digits of a segment number: names then sort as numbers do.
+/// Digits of a segment's number and of a count: names then sort as numbers do.
 const WIDTH: usize = 10;
+/// Digits of a part's number.
+const PART_WIDTH: usize = 13;
 
 /// The name of an object, or the beginning of names.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -38,21 +41,56 @@ impl Key {
         };
         text.split('/').all(part).then(|| Self(text.to_owned()))
     }
-    /// The number at the end of a segment's, ledger's or signal's name.
+    /// The number at the end of a segment's name.
     pub fn number(&self) -> Option<u64> {
         let last = self.last();
         (last.len() == WIDTH).then(|| last.parse().ok()).flatten()
+    }
+    /// What this is of a part: which part, and whether its ledger or a batch of signals.
+    pub fn of_part(&self) -> Option<(PartId, OfPart)> {
+        let mut names = self.0.split('/').skip(2);
+        let (folder, part, kind) = (names.next()?, names.next()?, names.next()?);
+        let part = (folder == "parts" && part.len() == PART_WIDTH).then(|| part.parse().ok())??;
+        let kind = match kind {
+            "ledger" => OfPart::Ledger,
+            "signals" => OfPart::Signals,
+            _ => return None,
+        };
+        Some((PartId(part), kind))
+    }
+    /// What this says of a worker: of which, and whether it beats or has left.
+    pub fn of_worker(&self) -> Option<(WorkerId, OfWorker)> {
+        let mut names = self.0.split('/').skip(2);
+        let (folder, worker, kind) = (names.next()?, names.next()?, names.next()?);
+        let kind = match (folder, kind) {
+            ("workers", "beat") => OfWorker::Beat,
+            ("workers", "end") => OfWorker::End,
+            _ => return None,
+        };
+        Some((WorkerId::parse(worker).ok()?, kind))
     }
     /// The part behind the last slash.
     pub fn last(&self) -> &str {
         self.0.rsplit('/').next().unwrap_or_default()
     }
-    /// The worker whose signal this is.
-    pub fn signal_worker(&self) -> Option<WorkerId> {
-        let mut parts = self.0.rsplit('/');
-        let (_count, worker) = (parts.next()?, parts.next()?);
-        WorkerId::parse(worker).ok()
-    }
+}
+
+/// An object below a part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OfPart {
+    /// The state of its tasks.
+    Ledger,
+    /// Near-live conditions of its tasks.
+    Signals,
+}
+
+/// An object below a worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OfWorker {
+    /// Its heartbeat.
+    Beat,
+    /// What it said when it left.
+    End,
 }
 
 impl fmt::Display for Key {
@@ -107,33 +145,37 @@ impl SessionKeys {
     pub fn segment(&self, number: u64) -> Key {
         self.key(format_args!("segments/{number:0WIDTH$}"))
     }
-    /// All ledgers.
-    pub fn ledgers(&self) -> Key {
-        self.key(format_args!("ledgers"))
+    /// Ledgers and signals of all parts.
+    pub fn parts(&self) -> Key {
+        self.key(format_args!("parts"))
     }
-    /// The state of one segment's tasks.
-    pub fn ledger(&self, number: u64) -> Key {
-        self.key(format_args!("ledgers/{number:0WIDTH$}"))
+    /// Ledger and signals of one part.
+    pub fn part(&self, part: PartId) -> Key {
+        self.key(format_args!("parts/{:0PART_WIDTH$}", part.0))
+    }
+    /// The state of one part's tasks.
+    pub fn ledger(&self, part: PartId) -> Key {
+        self.key(format_args!("parts/{:0PART_WIDTH$}/ledger", part.0))
+    }
+    /// One batch of near-live conditions.
+    pub fn signal(&self, part: PartId, worker: &WorkerId, count: u64) -> Key {
+        self.key(format_args!("parts/{:0PART_WIDTH$}/signals/{worker}/{count:0WIDTH$}", part.0))
     }
     /// One batch of results.
-    pub fn result(&self, number: u64, object: &ObjectId) -> Key {
-        self.key(format_args!("results/{number:0WIDTH$}/{object}"))
+    pub fn result(&self, part: PartId, object: &ObjectId) -> Key {
+        self.key(format_args!("results/{:0PART_WIDTH$}/{object}", part.0))
     }
-    /// All heartbeats.
+    /// What workers say of themselves.
     pub fn workers(&self) -> Key {
         self.key(format_args!("workers"))
     }
     /// One worker's heartbeat.
-    pub fn worker(&self, worker: &WorkerId) -> Key {
-        self.key(format_args!("workers/{worker}"))
+    pub fn beat(&self, worker: &WorkerId) -> Key {
+        self.key(format_args!("workers/{worker}/beat"))
     }
-    /// All signals.
-    pub fn signals(&self) -> Key {
-        self.key(format_args!("signals"))
-    }
-    /// One batch of near-live conditions.
-    pub fn signal(&self, worker: &WorkerId, count: u64) -> Key {
-        self.key(format_args!("signals/{worker}/{count:0WIDTH$}"))
+    /// What one worker said when it left.
+    pub fn end(&self, worker: &WorkerId) -> Key {
+        self.key(format_args!("workers/{worker}/end"))
     }
     /// One chunk of large data.
     pub fn blob(&self, hash: &BlobHash) -> Key {
@@ -154,12 +196,16 @@ mod tests {
         #[test]
         fn a_number_is_read_back_from_every_numbered_key(n in 0u64..9_999_999_999) {
             prop_assert_eq!(keys().segment(n).number(), Some(n));
-            prop_assert_eq!(keys().ledger(n).number(), Some(n));
+            let (part, worker) = (PartId(n), WorkerId::parse("w").unwrap());
+            prop_assert_eq!(keys().ledger(part).of_part(), Some((part, OfPart::Ledger)));
+            let signal = keys().signal(part, &worker, n);
+            prop_assert_eq!(signal.of_part(), Some((part, OfPart::Signals)));
         }
 
         #[test]
         fn names_sort_as_numbers_do(a in 0u64..9_999_999_999, b in 0u64..9_999_999_999) {
             prop_assert_eq!(a.cmp(&b), keys().segment(a).cmp(&keys().segment(b)));
+            prop_assert_eq!(a.cmp(&b), keys().ledger(PartId(a)).cmp(&keys().ledger(PartId(b))));
         }
 
         #[test]
@@ -179,15 +225,17 @@ mod tests {
             k.manifest(),
             k.owner(),
             k.segment(1),
-            k.ledger(2),
-            k.result(3, &object),
-            k.worker(&worker),
-            k.signal(&worker, 7),
+            k.ledger(PartId(2)),
+            k.result(PartId(3), &object),
+            k.beat(&worker),
+            k.end(&worker),
+            k.signal(PartId(4), &worker, 7),
             k.blob(&BlobHash::of(b"x")),
         ] {
             assert_eq!(Key::from_listing(key.as_str()), Some(key));
         }
-        assert_eq!(k.signal(&worker, 7).signal_worker(), Some(worker));
+        assert_eq!(k.beat(&worker).of_worker(), Some((worker.clone(), OfWorker::Beat)));
+        assert_eq!(k.end(&worker).of_worker(), Some((worker, OfWorker::End)));
     }
 
     #[test]

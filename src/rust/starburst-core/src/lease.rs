@@ -47,11 +47,6 @@ impl Observer {
     pub fn knows(&self, worker: &WorkerId) -> bool {
         self.seen.contains_key(worker)
     }
-
-    /// Whether the heartbeat is still the one this observer saw last.
-    pub fn is_current(&self, worker: &WorkerId, etag: &ETag) -> bool {
-        self.seen.get(worker).is_some_and(|s| s.etag == *etag)
-    }
 }
 
 #[cfg(test)]

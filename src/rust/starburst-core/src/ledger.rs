@@ -3,13 +3,28 @@
 //! Every transition is a function of the ledger alone. It is read, changed here and written back by
 //! compare-and-swap, so each change is made by one writer, on the state it saw. A result that the ledger
 //! does not name does not exist; a worker that lost its claim cannot name one.
+//!
+//! The length of a stored ledger tells, in a listing, whether anything has ended: while nothing has, it is
+//! filled up to a multiple of [`QUIET`] bytes, and it is no such multiple otherwise. A client that waits
+//! for endings need not read what only says who works at what.
 use crate::{
     clock::UnixMillis,
+    envelope::{self, Kind},
+    error::Error,
     ids::{Nonce, WorkerId},
     launch::LogSpan,
     results::ResultRef,
 };
+use bytes::{Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
+
+/// Ledgers in which nothing has ended have a length that is a multiple of this, in bytes.
+pub const QUIET: u64 = 512;
+
+/// Whether a ledger of this stored length may hold endings.
+pub fn may_hold_endings(stored: u64) -> bool {
+    !stored.is_multiple_of(QUIET)
+}
 
 /// Why a task ended without its code returning or failing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,7 +66,7 @@ pub struct Ended {
     pub at: UnixMillis,
     /// How long the last attempt ran, in milliseconds.
     pub ran_ms: u64,
-    /// How many batches of near-live conditions the worker has written so far.
+    /// How many near-live conditions it signalled.
     pub signals: u64,
     /// What it printed, in the worker's log.
     pub log: Option<LogSpan>,
@@ -124,6 +139,21 @@ impl Ledger {
     /// A ledger for a segment of `len` tasks that nobody has touched.
     pub fn new(len: usize) -> Self {
         Self { write: Nonce(0), tasks: vec![TaskState::Pending(History::default()); len] }
+    }
+
+    /// The object to store.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] only.
+    pub fn sealed(&self) -> Result<Bytes, Error> {
+        let mut object = BytesMut::from(envelope::encode(Kind::Ledger, self)?);
+        let quiet = QUIET as usize;
+        if self.counts().ended() == 0 {
+            object.resize(object.len().next_multiple_of(quiet), 0);
+        } else if object.len().is_multiple_of(quiet) {
+            object.extend_from_slice(&[0]);
+        }
+        Ok(object.freeze())
     }
 
     /// Gives `worker` up to `most` waiting tasks, and any it holds without having them in `hand`:
@@ -264,6 +294,14 @@ impl Ledger {
         self.tasks.get(claim.place).is_some_and(|task| holds(task, worker, claim.attempt))
     }
 
+    /// The worker that holds the task at this place.
+    pub fn holder(&self, place: usize) -> Option<&WorkerId> {
+        match self.tasks.get(place)? {
+            TaskState::Claimed { worker, .. } => Some(worker),
+            TaskState::Pending(_) | TaskState::Ended(_) | TaskState::Cancelled(_) => None,
+        }
+    }
+
     /// Workers that hold tasks.
     pub fn holders(&self) -> impl Iterator<Item = &WorkerId> {
         self.tasks.iter().filter_map(|task| match task {
@@ -324,6 +362,10 @@ impl Counts {
     /// Tasks that have not ended.
     pub fn open(&self) -> u64 {
         self.pending + self.claimed
+    }
+    /// Tasks that have ended, withdrawn ones included.
+    pub fn ended(&self) -> u64 {
+        self.completed + self.failed + self.cancelled
     }
 }
 

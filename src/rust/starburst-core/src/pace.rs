@@ -25,6 +25,18 @@ pub struct Pace {
     pub patrol: Duration,
     /// A claim is sized to take about this long.
     pub claim: Duration,
+    /// A client looks for near-live conditions at least this often.
+    pub signals: Duration,
+    /// A busy worker looks this often whether the session still wants it; a changed heartbeat tells it at once.
+    pub orders: Duration,
+    /// A worker looks this often whether the owner of its session lives.
+    pub owner: Duration,
+    /// A worker of a session whose owner stood still this long leaves.
+    pub owner_lease: Duration,
+    /// Up to this many ledgers are asked for one by one; for more, one listing is cheaper.
+    pub ask_each: usize,
+    /// So many ledgers of others an idle worker reads in one round.
+    pub probes: usize,
 }
 
 impl Pace {
@@ -41,23 +53,42 @@ impl Pace {
             commit: Duration::from_millis(40),
             patrol: Duration::from_millis(500),
             claim: Duration::from_millis(100),
+            signals: Duration::from_millis(40),
+            orders: Duration::from_secs(2),
+            owner: Duration::from_secs(2),
+            owner_lease: Duration::from_secs(30),
+            ask_each: 8,
+            probes: 64,
         }
     }
 
     /// For an object store across a network, where a look takes tens of milliseconds and is billed.
     pub fn remote() -> Self {
         Self {
-            heartbeat: Duration::from_secs(10),
-            lease: Duration::from_secs(60),
+            heartbeat: Duration::from_secs(30),
+            lease: Duration::from_secs(90),
             flush: Duration::from_millis(30),
             poll_min: Duration::from_millis(50),
             poll_max: Duration::from_secs(5),
             recheck: Duration::from_secs(10),
-            cancel_check: Duration::from_secs(3),
+            cancel_check: Duration::from_secs(120),
             commit: Duration::from_secs(1),
-            patrol: Duration::from_secs(10),
+            patrol: Duration::from_secs(15),
             claim: Duration::from_secs(1),
+            signals: Duration::from_secs(5),
+            orders: Duration::from_secs(120),
+            owner: Duration::from_secs(30),
+            owner_lease: Duration::from_secs(45),
+            ask_each: 0,
+            probes: 2,
         }
+    }
+}
+
+impl Pace {
+    /// Whether a look at the store costs next to nothing.
+    pub fn looks_are_free(&self) -> bool {
+        self.ask_each > 0
     }
 }
 

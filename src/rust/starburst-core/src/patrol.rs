@@ -4,12 +4,13 @@ use crate::{
     envelope::{self, Kind},
     error::Error,
     heartbeat::{Heartbeat, WorkerState},
-    ids::{Ids, WorkerId},
-    key::SessionKeys,
+    ids::{Ids, PartId, WorkerId},
+    key::{Key, OfWorker, SessionKeys},
     launch::{Fate, Fates},
     lease::Observer,
     ledger::Ledger,
     manifest::Manifest,
+    pace::Pace,
     store::{ETag, Store, StoreError},
     update::{self, Versioned},
 };
@@ -19,7 +20,18 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 #[derive(Debug, Default)]
 pub struct Patrol {
     observer: Observer,
-    workers: BTreeMap<WorkerId, Heartbeat>,
+    workers: BTreeMap<WorkerId, Sighting>,
+}
+
+/// What was seen of one worker.
+#[derive(Debug, Default)]
+struct Sighting {
+    /// Its heartbeat's version at the last look.
+    listed: Option<ETag>,
+    /// Its heartbeat as it was read last, and at which version.
+    beat: Option<(Heartbeat, ETag)>,
+    /// What it said when it left.
+    end: Option<Heartbeat>,
 }
 
 /// Whether a worker can still end the tasks it holds.
@@ -32,7 +44,7 @@ pub enum Verdict {
 }
 
 impl Patrol {
-    /// Reads the heartbeats that changed.
+    /// Sees which heartbeats changed and who has left. Reads no heartbeat of a worker that has not.
     ///
     /// # Errors
     /// A failure of the store.
@@ -46,82 +58,114 @@ impl Patrol {
         let listed = store.list(&keys.workers(), None).await?;
         let mut sightings: Vec<(WorkerId, ETag)> = Vec::new();
         for entry in listed {
-            let Ok(worker) = WorkerId::parse(entry.key.last()) else {
-                continue;
-            };
-            if !self.observer.is_current(&worker, &entry.etag) {
-                match store.get(&entry.key).await {
-                    Ok(object) => {
-                        // One that cannot be read still shows by its version whether it changes.
-                        let beat = envelope::decode(Kind::Heartbeat, &entry.key, &object.body);
-                        if let Ok((beat, _)) = beat {
-                            self.workers.insert(worker.clone(), beat);
-                        }
-                    }
-                    Err(StoreError::NotFound { .. }) => continue,
-                    Err(other) => return Err(other.into()),
+            match entry.key.of_worker() {
+                Some((worker, OfWorker::Beat)) => {
+                    let seen = self.workers.entry(worker.clone()).or_default();
+                    seen.listed = Some(entry.etag.clone());
+                    sightings.push((worker, entry.etag));
                 }
+                Some((worker, OfWorker::End)) => {
+                    if self.workers.get(&worker).is_some_and(|seen| seen.end.is_some()) {
+                        continue;
+                    }
+                    let end = read_beat(store, &entry.key).await?;
+                    self.workers.entry(worker).or_default().end = end.map(|(end, _)| end);
+                }
+                None => {}
             }
-            sightings.push((worker, entry.etag));
         }
         self.observer.look(&sightings, clock.now(), lease);
         Ok(())
     }
 
-    /// The last heartbeats.
-    pub fn workers(&self) -> impl Iterator<Item = &Heartbeat> {
-        self.workers.values()
+    /// Every worker that has been seen.
+    pub fn workers(&self) -> Vec<WorkerId> {
+        self.workers.keys().cloned().collect()
     }
 
-    /// The last heartbeat of one worker.
-    pub fn worker(&self, worker: &WorkerId) -> Option<&Heartbeat> {
-        self.workers.get(worker)
+    /// Whether this worker has been seen.
+    pub fn knows(&self, worker: &WorkerId) -> bool {
+        self.workers.contains_key(worker)
     }
 
-    /// Judges a worker that has beaten at least once, or holds tasks.
+    /// A worker's last word, or its heartbeat, read now if it changed; `None` when it cannot be read.
+    ///
+    /// # Errors
+    /// A failure of the store.
+    pub async fn read(
+        &mut self,
+        store: &dyn Store,
+        keys: &SessionKeys,
+        worker: &WorkerId,
+    ) -> Result<Option<Heartbeat>, Error> {
+        let Some(seen) = self.workers.get_mut(worker) else {
+            return Ok(None);
+        };
+        if let Some(end) = &seen.end {
+            return Ok(Some(end.clone()));
+        }
+        let current = |(_, etag): &(Heartbeat, ETag)| seen.listed.as_ref() == Some(etag);
+        if !seen.beat.as_ref().is_some_and(current)
+            && let Some(beat) = read_beat(store, &keys.beat(worker)).await?
+        {
+            seen.beat = Some(beat);
+        }
+        Ok(seen.beat.as_ref().map(|(beat, _)| beat.clone()))
+    }
+
+    /// Judges a worker that has been seen, or holds tasks.
+    ///
+    /// # Errors
+    /// A failure of the store.
     pub async fn judge(
         &mut self,
+        store: &dyn Store,
+        keys: &SessionKeys,
         worker: &WorkerId,
-        fates: &dyn Fates,
-        lease: Duration,
-        clock: &dyn Clock,
-    ) -> Verdict {
-        let beat = self.workers.get(worker);
-        match beat.map(|b| &b.state) {
-            Some(WorkerState::Left { reason, .. }) => return Verdict::Dead(reason.clone()),
-            Some(WorkerState::Refused { message }) => return Verdict::Dead(message.clone()),
+        on: &Judges<'_>,
+    ) -> Result<Verdict, Error> {
+        let end = self.workers.get(worker).and_then(|seen| seen.end.as_ref());
+        match end.map(|end| &end.state) {
+            Some(WorkerState::Left { reason, .. }) => return Ok(Verdict::Dead(reason.clone())),
+            Some(WorkerState::Refused { message }) => return Ok(Verdict::Dead(message.clone())),
             Some(WorkerState::Starting | WorkerState::Idle | WorkerState::Busy) | None => {}
         }
-        if let Fate::Gone(reason) = fates.fate(worker, beat.map(|b| &b.process)).await {
-            return Verdict::Dead(reason);
-        }
+        let (now, pace) = (on.clock.now(), on.pace);
         if !self.observer.knows(worker) {
             // It holds tasks and never beat, or its heartbeat was deleted: the same silence.
-            self.observer.see(&[(worker.clone(), ETag("never".into()))], clock.now());
+            self.observer.see(&[(worker.clone(), ETag("never".into()))], now);
         }
-        if self.observer.expired(worker, lease, clock.now()) {
-            return Verdict::Dead(format!("worker {worker} stopped answering"));
+        // Its process is asked for once it has been late: until then its heartbeat need not be read.
+        let late =
+            pace.looks_are_free() || self.observer.expired(worker, pace.heartbeat * 3 / 2, now);
+        let process =
+            if late { self.read(store, keys, worker).await?.map(|b| b.process) } else { None };
+        if let Fate::Gone(reason) = on.fates.fate(worker, process.as_ref()).await {
+            return Ok(Verdict::Dead(reason));
         }
-        Verdict::Alive
+        if self.observer.expired(worker, pace.lease, now) {
+            return Ok(Verdict::Dead(format!("worker {worker} stopped answering")));
+        }
+        Ok(Verdict::Alive)
     }
 
-    /// Takes back what dead workers hold in one segment. Returns the ledger when it changed.
+    /// Takes back what dead workers hold in one part. Returns the ledger when it changed.
     ///
     /// # Errors
     /// A failure of the store, or a damaged ledger.
     pub async fn reclaim(
         &mut self,
         on: &Ground<'_>,
-        segment: u64,
+        part: PartId,
         seen: &Versioned<Ledger>,
     ) -> Result<Option<Versioned<Ledger>>, Error> {
         let mut holders: Vec<WorkerId> = seen.value.holders().cloned().collect();
         holders.dedup();
         holders.retain(|holder| Some(holder) != on.me);
         let mut dead = Vec::new();
+        let judges = Judges { fates: on.fates, clock: on.clock, pace: &on.manifest.pace };
         for holder in holders {
-            let lease = on.manifest.pace.lease;
-            if let Verdict::Dead(reason) = self.judge(&holder, on.fates, lease, on.clock).await {
+            if let Verdict::Dead(reason) = self.judge(on.store, on.keys, &holder, &judges).await? {
                 dead.push((holder, reason));
             }
         }
@@ -136,11 +180,35 @@ impl Patrol {
                 .sum();
             (taken > 0).then_some(())
         };
-        let key = on.keys.ledger(segment);
+        let key = on.keys.ledger(part);
         let seen = Some(seen.clone());
-        let changed = update::update(on.store, on.ids, &key, seen, || None, take_back).await?;
-        Ok(changed.map(|(_, ledger)| ledger))
+        let (done, ledger) =
+            update::update(on.store, on.ids, &key, seen, || None, take_back).await?;
+        Ok(done.map(|()| ledger))
     }
+}
+
+async fn read_beat(store: &dyn Store, key: &Key) -> Result<Option<(Heartbeat, ETag)>, Error> {
+    match store.get(key).await {
+        Ok(object) => {
+            // One that cannot be read still shows by its version whether it changes.
+            let read = envelope::decode::<Heartbeat>(Kind::Heartbeat, key, &object.body);
+            Ok(read.ok().map(|(beat, _)| (beat, object.etag)))
+        }
+        Err(StoreError::NotFound { .. }) => Ok(None),
+        Err(other) => Err(other.into()),
+    }
+}
+
+/// By what a worker is judged.
+#[derive(Debug)]
+pub struct Judges<'a> {
+    /// What is known of workers besides their heartbeats.
+    pub fates: &'a dyn Fates,
+    /// Time.
+    pub clock: &'a dyn Clock,
+    /// How often workers beat, and how long they may be silent.
+    pub pace: &'a Pace,
 }
 
 /// Where a patrol walks.

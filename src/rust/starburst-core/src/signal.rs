@@ -5,9 +5,7 @@ use serde::{Deserialize, Serialize};
 /// One condition that a running task signalled.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Signal {
-    /// The segment of the task.
-    pub segment: u64,
-    /// Its place there.
+    /// Its task's place in the part.
     pub place: u32,
     /// Which attempt signalled it.
     pub attempt: u32,

@@ -22,6 +22,13 @@ pub trait Record: Serialize + DeserializeOwned + Clone + Send + Sync {
     fn write(&self) -> Nonce;
     /// Leaves a writer's mark.
     fn set_write(&mut self, nonce: Nonce);
+    /// The object to store.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] only.
+    fn sealed(&self) -> Result<Bytes, Error> {
+        envelope::encode(Self::KIND, self)
+    }
 }
 
 impl Record for Ledger {
@@ -31,6 +38,9 @@ impl Record for Ledger {
     }
     fn set_write(&mut self, nonce: Nonce) {
         self.write = nonce;
+    }
+    fn sealed(&self) -> Result<Bytes, Error> {
+        Ledger::sealed(self)
     }
 }
 
@@ -69,7 +79,8 @@ pub async fn read<T: Record>(store: &dyn Store, key: &Key) -> Result<Option<Vers
 }
 
 /// Changes a record, starting from what the caller saw last; `change` says what it did, or that there is
-/// nothing to do. It runs again on a newer state whenever the write lost a race.
+/// nothing to do. It runs again on a newer state whenever the write lost a race. Returns what was done, and
+/// the record as it is then.
 ///
 /// `missing` makes the record where there is none.
 ///
@@ -82,7 +93,7 @@ pub async fn update<T: Record, R>(
     seen: Option<Versioned<T>>,
     missing: impl Fn() -> Option<T>,
     mut change: impl FnMut(&mut T) -> Option<R>,
-) -> Result<Option<(R, Versioned<T>)>, Error> {
+) -> Result<(Option<R>, Versioned<T>), Error> {
     let mut seen = seen;
     for _ in 0..MAX_RACES {
         let current = match seen.take() {
@@ -97,18 +108,18 @@ pub async fn update<T: Record, R>(
         };
         let mut next = current.value.clone();
         let Some(done) = change(&mut next) else {
-            return Ok(None);
+            return Ok((None, current));
         };
         let mine = Nonce::fresh(ids);
         next.set_write(mine);
-        let body = envelope::encode(T::KIND, &next)?;
+        let body = next.sealed()?;
         if let Some(etag) = put(store, key, body, current.etag.as_ref()).await? {
-            return Ok(Some((done, Versioned { value: next, etag: Some(etag) })));
+            return Ok((Some(done), Versioned { value: next, etag: Some(etag) }));
         }
         // A repeated write can meet its own first success as a lost race: the nonce tells.
         seen = read(store, key).await?;
         if let Some(found) = seen.take_if(|found| found.value.write() == mine) {
-            return Ok(Some((done, found)));
+            return Ok((Some(done), found));
         }
     }
     Err(Error::Internal { detail: format!("lost {MAX_RACES} races for `{key}`") })

@@ -39,7 +39,7 @@ proptest! {
     fn a_heartbeat(beat in any::<u64>(), state in worker_state(), host in ".{0,20}", pid in any::<u32>(), n in any::<u64>()) {
         let worker = WorkerId::parse("w").unwrap();
         let process = ProcessId { host, pid, started: n };
-        is_read_back(Kind::Heartbeat, &Heartbeat { beat, worker, state, process, started_at: UnixMillis(n), finished: n, busy_ms: n });
+        is_read_back(Kind::Heartbeat, &Heartbeat { beat, worker, state, process, started_at: UnixMillis(n), finished: n, busy_ms: n, disturbed: beat });
         is_read_back(Kind::Heartbeat, &OwnerBeat { beat });
     }
 
@@ -74,7 +74,7 @@ proptest! {
     }
 
     #[test]
-    fn signals(bytes in proptest::collection::vec(any::<u8>(), 0..99), segment in any::<u64>(), place in any::<u32>()) {
-        is_read_back(Kind::Signals, &vec![Signal { segment, place, attempt: place, condition: bytes.into() }]);
+    fn signals(bytes in proptest::collection::vec(any::<u8>(), 0..99), place in any::<u32>()) {
+        is_read_back(Kind::Signals, &vec![Signal { place, attempt: place, condition: bytes.into() }]);
     }
 }

@@ -1,7 +1,7 @@
 //! The directory store keeps the contract, within a process and between processes.
 #![allow(clippy::unwrap_used)] // a test's helper fails its test
 use starburst_core::{
-    ids::{SessionId, WorkerId},
+    ids::{PartId, SessionId, WorkerId},
     key::SessionKeys,
     store::{Store, StoreError},
 };
@@ -38,7 +38,7 @@ async fn one_racing_process() {
         return;
     };
     let store = open(Path::new(&root));
-    let key = keys().ledger(0);
+    let key = keys().ledger(PartId(0));
     let mut won = 0;
     while won < 300 {
         let object = store.get(&key).await.unwrap();
@@ -55,7 +55,7 @@ async fn one_racing_process() {
 async fn racing_processes_lose_no_update() {
     let root = tempfile::tempdir().unwrap();
     let store = open(root.path());
-    store.create(&keys().ledger(0), "0".into()).await.unwrap();
+    store.create(&keys().ledger(PartId(0)), "0".into()).await.unwrap();
     let race = || {
         Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "one_racing_process"])
@@ -67,14 +67,14 @@ async fn racing_processes_lose_no_update() {
     for mut process in [race(), race(), race(), race()] {
         assert!(process.wait().unwrap().success());
     }
-    assert_eq!(store.get(&keys().ledger(0)).await.unwrap().body, "1200");
+    assert_eq!(store.get(&keys().ledger(PartId(0))).await.unwrap().body, "1200");
 }
 
 #[tokio::test]
 async fn a_writer_killed_at_any_moment_leaves_the_old_object_or_the_new_one() {
     let root = tempfile::tempdir().unwrap();
     let store = open(root.path());
-    store.create(&keys().ledger(0), "0".into()).await.unwrap();
+    store.create(&keys().ledger(PartId(0)), "0".into()).await.unwrap();
     for round in 0..20u32 {
         let mut writer = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "one_racing_process"])
@@ -90,14 +90,14 @@ async fn a_writer_killed_at_any_moment_leaves_the_old_object_or_the_new_one() {
         writer.kill().unwrap();
         writer.wait().unwrap();
         let n = count(&store).await;
-        let seen = store.get(&keys().ledger(0)).await.unwrap().etag;
+        let seen = store.get(&keys().ledger(PartId(0))).await.unwrap().etag;
         // And its lock is free.
-        store.replace(&keys().ledger(0), n.to_string().into(), &seen).await.unwrap();
+        store.replace(&keys().ledger(PartId(0)), n.to_string().into(), &seen).await.unwrap();
     }
 }
 
 async fn count(store: &DirStore) -> u64 {
-    let object = store.get(&keys().ledger(0)).await.unwrap();
+    let object = store.get(&keys().ledger(PartId(0))).await.unwrap();
     std::str::from_utf8(&object.body).unwrap().parse().unwrap()
 }
 
@@ -106,8 +106,8 @@ async fn deleting_everything_leaves_no_name_behind() {
     let root = tempfile::tempdir().unwrap();
     let store = open(root.path());
     let worker = WorkerId::parse("w").unwrap();
-    store.create(&keys().signal(&worker, 1), "x".into()).await.unwrap();
-    store.delete(&keys().signal(&worker, 1)).await.unwrap();
+    store.create(&keys().signal(PartId(0), &worker, 1), "x".into()).await.unwrap();
+    store.delete(&keys().signal(PartId(0), &worker, 1)).await.unwrap();
     assert!(!root.path().join("sessions").exists());
 }
 

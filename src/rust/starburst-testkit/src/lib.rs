@@ -5,6 +5,8 @@ mod fake_launcher;
 mod fault_store;
 mod manual_clock;
 mod mem_store;
+#[cfg(feature = "s3")]
+pub mod s3;
 mod seeded_ids;
 pub mod sim;
 pub mod store_contract;

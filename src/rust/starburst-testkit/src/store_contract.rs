@@ -1,7 +1,7 @@
 //! The contract of [`Store`] as tests. Each takes a fresh, empty store; run all of them on every store.
 use bytes::Bytes;
 use starburst_core::{
-    ids::{SessionId, WorkerId},
+    ids::{PartId, SessionId, WorkerId},
     key::{Key, SessionKeys, sessions},
     store::{ETag, Store, StoreError},
 };
@@ -64,7 +64,7 @@ async fn create_happens_once(store: Arc<dyn Store>) {
 }
 
 async fn replace_needs_the_version_it_saw(store: Arc<dyn Store>) {
-    let key = keys("s").ledger(0);
+    let key = keys("s").ledger(PartId(0));
     let one = store.create(&key, body("1")).await.unwrap();
     let two = store.replace(&key, body("2"), &one).await.unwrap();
     let stale = store.replace(&key, body("x"), &one).await;
@@ -77,7 +77,7 @@ async fn replace_needs_the_version_it_saw(store: Arc<dyn Store>) {
 }
 
 async fn versions_never_return(store: Arc<dyn Store>) {
-    let key = keys("s").ledger(0);
+    let key = keys("s").ledger(PartId(0));
     let mut etag = store.create(&key, body("0")).await.unwrap();
     let mut seen = vec![etag.clone()];
     for n in 1..20 {
@@ -91,7 +91,7 @@ async fn versions_never_return(store: Arc<dyn Store>) {
 }
 
 async fn unchanged_is_not_read_again(store: Arc<dyn Store>) {
-    let key = keys("s").ledger(0);
+    let key = keys("s").ledger(PartId(0));
     let one = store.create(&key, body("1")).await.unwrap();
     assert_eq!(store.get_if_changed(&key, &one).await.unwrap(), None);
     let two = store.replace(&key, body("2"), &one).await.unwrap();
@@ -116,7 +116,7 @@ async fn listings_are_whole_and_in_order(store: Arc<dyn Store>) {
     }
     etags.reverse();
     let worker = WorkerId::parse("w").unwrap();
-    store.create(&s.signal(&worker, 0), body("x")).await.unwrap();
+    store.create(&s.signal(PartId(0), &worker, 0), body("x")).await.unwrap();
     store.create(&t.manifest(), body("x")).await.unwrap();
 
     let listed = store.list(&s.segments(), None).await.unwrap();
@@ -130,9 +130,9 @@ async fn listings_are_whole_and_in_order(store: Arc<dyn Store>) {
     assert_eq!(names, [s.segment(1_098), s.segment(1_099)]);
 
     assert_eq!(store.list(&s.all(), None).await.unwrap().len(), 1_101);
-    assert_eq!(store.list(&s.signals(), None).await.unwrap().len(), 1);
+    assert_eq!(store.list(&s.parts(), None).await.unwrap().len(), 1);
     assert_eq!(store.children(&sessions()).await.unwrap(), ["s", "s2"]);
-    assert_eq!(store.children(&s.all()).await.unwrap(), ["segments", "signals"]);
+    assert_eq!(store.children(&s.all()).await.unwrap(), ["parts", "segments"]);
 }
 
 async fn of_racing_creates_one_wins(store: Arc<dyn Store>) {
@@ -157,7 +157,7 @@ async fn of_racing_creates_one_wins(store: Arc<dyn Store>) {
 }
 
 async fn racing_replaces_lose_no_update(store: Arc<dyn Store>) {
-    let key = keys("s").ledger(0);
+    let key = keys("s").ledger(PartId(0));
     store.create(&key, body("0")).await.unwrap();
     let count = |store: Arc<dyn Store>, key: Key| async move {
         let mut won = 0u64;
@@ -180,7 +180,7 @@ async fn racing_replaces_lose_no_update(store: Arc<dyn Store>) {
 }
 
 async fn readers_never_see_part_of_a_write(store: Arc<dyn Store>) {
-    let key = keys("s").ledger(0);
+    let key = keys("s").ledger(PartId(0));
     let uniform = |byte: u8| Bytes::from(vec![byte; 100_000]);
     let mut etag = store.create(&key, uniform(0)).await.unwrap();
     let reader = tokio::spawn({

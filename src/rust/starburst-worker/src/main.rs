@@ -106,7 +106,7 @@ async fn say_why(store: &dyn Store, keys: &SessionKeys, mut beat: Heartbeat, err
         other @ Error::Version { .. } => WorkerState::Refused { message: other.to_string() },
         other => WorkerState::Left { reason: other.chain().join(": "), fault: true },
     };
-    let _ = pulse::write_beat(store, keys, &beat, None).await;
+    let _ = pulse::write_end(store, keys, &beat).await;
 }
 
 /// Turns signals, and the end of the process that started this one, into the order to stop.

@@ -1,6 +1,6 @@
 //! What this client knows of the session's tasks: a copy of the ledgers, and where each task is in them.
 use crate::{
-    ids::{ClientId, TaskId},
+    ids::{ClientId, PartId, TaskId},
     ledger::{Counts, Ended, Ending, Ledger, TaskState},
     segment::{SegmentIndex, TaskHeader},
     update::Versioned,
@@ -25,7 +25,7 @@ pub enum Known {
     Cancelled,
 }
 
-/// One segment.
+/// One part of a segment.
 #[derive(Debug)]
 pub(super) struct View {
     pub(super) client: ClientId,
@@ -64,36 +64,41 @@ pub struct Summary {
 /// The copy.
 #[derive(Debug, Default)]
 pub(super) struct Board {
-    segments: BTreeMap<u64, View>,
-    /// First task number of each client's segments.
-    starts: BTreeMap<(ClientId, u64), u64>,
+    parts: BTreeMap<PartId, View>,
+    /// First task number of each client's parts.
+    starts: BTreeMap<(ClientId, u64), PartId>,
     counts: Counts,
-    /// Segments with tasks that have not ended.
-    open: BTreeSet<u64>,
+    /// Parts with tasks that have not ended.
+    open: BTreeSet<PartId>,
+    /// The number of the last segment.
+    last: Option<u64>,
 }
 
 impl Board {
     pub(super) fn add_segment(&mut self, number: u64, index: &SegmentIndex) {
-        if self.segments.contains_key(&number) {
+        if self.has_segment(number) {
             return;
         }
-        let counts = Counts { pending: index.tasks.len() as u64, ..Counts::default() };
-        self.counts += counts;
-        self.starts.insert((index.client.clone(), index.first), number);
-        self.open.insert(number);
-        let view = View {
-            client: index.client.clone(),
-            first: index.first,
-            headers: index.tasks.clone().into(),
-            ledger: None,
-            counts,
-        };
-        self.segments.insert(number, view);
+        self.last = self.last.max(Some(number));
+        for (id, range) in index.parts(number) {
+            let counts = Counts { pending: range.len() as u64, ..Counts::default() };
+            let first = index.first + range.start as u64;
+            self.counts += counts;
+            self.starts.insert((index.client.clone(), first), id);
+            self.open.insert(id);
+            let headers = index.tasks.get(range).unwrap_or_default().into();
+            let client = index.client.clone();
+            self.parts.insert(id, View { client, first, headers, ledger: None, counts });
+        }
+    }
+
+    pub(super) fn has_segment(&self, number: u64) -> bool {
+        self.parts.contains_key(&PartId::new(number, 0))
     }
 
     /// Takes in a ledger. `false` when it does not fit its segment.
-    pub(super) fn add_ledger(&mut self, number: u64, ledger: Versioned<Ledger>) -> bool {
-        let Some(view) = self.segments.get_mut(&number) else {
+    pub(super) fn add_ledger(&mut self, id: PartId, ledger: Versioned<Ledger>) -> bool {
+        let Some(view) = self.parts.get_mut(&id) else {
             return false;
         };
         if ledger.value.tasks.len() != view.headers.len() {
@@ -108,27 +113,27 @@ impl Board {
         view.counts = counts;
         view.ledger = Some(Arc::new(ledger));
         if counts.open() == 0 {
-            self.open.remove(&number);
+            self.open.remove(&id);
         } else {
-            self.open.insert(number);
+            self.open.insert(id);
         }
         true
     }
 
     pub(super) fn next_number(&self) -> u64 {
-        self.segments.keys().next_back().map_or(0, |last| last + 1)
+        self.last.map_or(0, |last| last + 1)
     }
 
-    pub(super) fn segment(&self, number: u64) -> Option<&View> {
-        self.segments.get(&number)
+    pub(super) fn part(&self, id: PartId) -> Option<&View> {
+        self.parts.get(&id)
     }
 
-    pub(super) fn numbers(&self) -> Vec<u64> {
-        self.segments.keys().copied().collect()
+    pub(super) fn ids(&self) -> Vec<PartId> {
+        self.parts.keys().copied().collect()
     }
 
-    /// Segments whose tasks have not all ended.
-    pub(super) fn open_segments(&self) -> Vec<u64> {
+    /// Parts whose tasks have not all ended.
+    pub(super) fn open_parts(&self) -> Vec<PartId> {
         self.open.iter().copied().collect()
     }
 
@@ -140,24 +145,23 @@ impl Board {
         self.counts.completed + self.counts.failed + self.counts.cancelled
     }
 
-    /// Into how many segments new tasks are cut, so that every worker finds one of its own.
+    /// Into how many parts new tasks are cut, so that every worker finds one of its own.
     pub(super) fn spread(&self, workers: u32) -> usize {
-        let waiting =
-            |number: &&u64| self.segments.get(number).is_some_and(|v| v.counts.pending > 0);
+        let waiting = |id: &&PartId| self.parts.get(id).is_some_and(|v| v.counts.pending > 0);
         (workers as usize).saturating_sub(self.open.iter().filter(waiting).count()).max(1)
     }
 
-    /// The segment and place of a task.
-    pub(super) fn find(&self, id: &TaskId) -> Option<(u64, usize)> {
+    /// The part and place of a task.
+    pub(super) fn find(&self, id: &TaskId) -> Option<(PartId, usize)> {
         let key = (id.client.clone(), id.seq);
-        let ((client, first), number) = self.starts.range(..=key).next_back()?;
+        let ((client, first), part) = self.starts.range(..=key).next_back()?;
         let place = usize::try_from(id.seq - first).ok()?;
-        let view = self.segments.get(number)?;
-        (*client == id.client && place < view.headers.len()).then_some((*number, place))
+        let view = self.parts.get(part)?;
+        (*client == id.client && place < view.headers.len()).then_some((*part, place))
     }
 
-    pub(super) fn known(&self, number: u64, place: usize) -> Known {
-        let ledger = self.segments.get(&number).and_then(|v| v.ledger.as_ref());
+    pub(super) fn known(&self, id: PartId, place: usize) -> Known {
+        let ledger = self.parts.get(&id).and_then(|v| v.ledger.as_ref());
         match ledger.and_then(|l| l.value.tasks.get(place)) {
             None | Some(TaskState::Pending(_)) => Known::Pending,
             Some(TaskState::Claimed { .. }) => Known::Claimed,
@@ -167,8 +171,8 @@ impl Board {
         }
     }
 
-    pub(super) fn ended(&self, number: u64, place: usize) -> Option<Ended> {
-        let ledger = self.segments.get(&number)?.ledger.as_ref()?;
+    pub(super) fn ended(&self, id: PartId, place: usize) -> Option<Ended> {
+        let ledger = self.parts.get(&id)?.ledger.as_ref()?;
         match ledger.value.tasks.get(place)? {
             TaskState::Ended(ended) => Some((**ended).clone()),
             TaskState::Pending(_) | TaskState::Claimed { .. } | TaskState::Cancelled(_) => None,
@@ -178,11 +182,11 @@ impl Board {
     /// Every task in the order of submission.
     pub(super) fn rows(&self) -> Vec<Row> {
         let mut rows = Vec::new();
-        for (number, view) in &self.segments {
+        for (id, view) in &self.parts {
             for (place, header) in view.headers.iter().enumerate() {
                 rows.push(Row {
                     id: TaskId { client: view.client.clone(), seq: view.first + place as u64 },
-                    known: self.known(*number, place),
+                    known: self.known(*id, place),
                     label: header.label.clone(),
                 });
             }
@@ -192,8 +196,8 @@ impl Board {
 
     pub(super) fn summary(&self) -> Summary {
         let mut holders = BTreeSet::new();
-        for number in &self.open {
-            if let Some(ledger) = self.segments.get(number).and_then(|v| v.ledger.as_ref()) {
+        for id in &self.open {
+            if let Some(ledger) = self.parts.get(id).and_then(|v| v.ledger.as_ref()) {
                 holders.extend(ledger.value.holders());
             }
         }

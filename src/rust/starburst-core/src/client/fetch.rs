@@ -4,7 +4,7 @@ use crate::{
     blob::{Material, Payload},
     envelope::{self, Kind},
     error::Error,
-    ids::{TaskId, WorkerId},
+    ids::{PartId, TaskId, WorkerId},
     launch::LogSpan,
     ledger::{Broken, Ending},
     results::{ResultBatch, ResultRef},
@@ -67,7 +67,7 @@ impl Client {
     /// # Errors
     /// [`Error::NoTask`], a failure of the store, or damage.
     pub async fn fetch(&self, id: &TaskId) -> Result<Option<Fetched>, Error> {
-        let (number, ended) = match self.known(id)? {
+        let (part, ended) = match self.known(id)? {
             Known::Pending | Known::Claimed => return Ok(None),
             Known::Cancelled => {
                 let ending = FetchedEnding::Cancelled;
@@ -81,7 +81,8 @@ impl Client {
             }
             Known::Completed | Known::Failed => {
                 let board = self.board.lock();
-                let found = board.find(id).and_then(|(n, place)| Some((n, board.ended(n, place)?)));
+                let found =
+                    board.find(id).and_then(|(part, at)| Some((part, board.ended(part, at)?)));
                 match found {
                     Some(found) => found,
                     None => return Ok(None),
@@ -89,8 +90,8 @@ impl Client {
             }
         };
         let ending = match ended.ending {
-            Ending::Value(at) => FetchedEnding::Value(self.material(number, at).await?),
-            Ending::Error(at) => FetchedEnding::Error(self.material(number, at).await?),
+            Ending::Value(at) => FetchedEnding::Value(self.material(part, at).await?),
+            Ending::Error(at) => FetchedEnding::Error(self.material(part, at).await?),
             Ending::Broken { broken, message } => FetchedEnding::Broken { broken, message },
         };
         let (worker, attempt, ran_ms, log) = (ended.worker, ended.attempt, ended.ran_ms, ended.log);
@@ -105,11 +106,11 @@ impl Client {
         stream::iter(ids).map(|id| self.fetch(id)).buffered(IN_FLIGHT).try_collect().await
     }
 
-    async fn material(&self, number: u64, at: ResultRef) -> Result<Material, Error> {
+    async fn material(&self, part: PartId, at: ResultRef) -> Result<Material, Error> {
         let payload = match at {
             ResultRef::Here(bytes) => Payload::Inline(bytes),
             ResultRef::Batch { object, place } => {
-                let key = self.keys.result(number, &object);
+                let key = self.keys.result(part, &object);
                 let stored = self.deps.store.get(&key).await?;
                 let (batch, _): (ResultBatch, _) =
                     envelope::decode(Kind::Results, &key, &stored.body)?;

@@ -1,15 +1,19 @@
 //! The fleet: starts workers while there is work for them, and notices when they do not stay.
-use super::Client;
+use super::{Client, watch::Depth};
 use crate::{
     clock::Monotonic,
     error::Error,
     heartbeat::{Heartbeat, WorkerState},
-    ids::WorkerId,
+    ids::{PartId, WorkerId},
     launch::{Fate, LaunchSpec, LogSpan},
     manifest::{Lifetime, SessionState},
-    patrol::{Ground, Verdict},
+    patrol::{Ground, Judges, Verdict},
 };
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 /// Workers that may die one after the other without having finished anything, before it is reported.
 const DEATHS: u32 = 3;
@@ -30,7 +34,12 @@ pub(super) struct Fleet {
     finished: u64,
     /// A new number of workers; the manifest's when absent.
     wanted: Option<u32>,
+    /// Dead workers whose tasks were taken back.
+    settled: BTreeSet<WorkerId>,
 }
+
+/// A worker that is gone, why, and what it said of itself last.
+type Lost = (WorkerId, String, Option<Heartbeat>);
 
 impl Fleet {
     pub(super) fn engage(&mut self) {
@@ -111,23 +120,25 @@ impl Client {
         }
     }
 
-    /// Counts the living, started ones that have not spoken included, and lists the newly dead.
-    async fn muster(&self) -> Result<(u64, Vec<(WorkerId, String, Option<Heartbeat>)>), Error> {
+    /// Counts the living, started ones that have not spoken included, and lists the dead.
+    async fn muster(&self) -> Result<(u64, Vec<Lost>), Error> {
         let mut patrol = self.patrol.lock().await;
-        let (store, clock) = (&*self.deps.store, &*self.deps.clock);
-        let lease = self.pace().lease;
-        patrol.look(store, &self.keys, clock, lease).await?;
-        let spoken: Vec<Heartbeat> = patrol.workers().cloned().collect();
-        let started = self.fleet.lock().started.clone();
+        let (store, clock, pace) = (&*self.deps.store, &*self.deps.clock, self.pace());
+        patrol.look(store, &self.keys, clock, pace.lease).await?;
+        let judges = Judges { fates: &*self.deps.launcher, clock, pace: &pace };
         let (mut alive, mut dead) = (0, Vec::new());
-        for beat in &spoken {
-            match patrol.judge(&beat.worker, &*self.deps.launcher, lease, clock).await {
+        for worker in patrol.workers() {
+            match patrol.judge(store, &self.keys, &worker, &judges).await? {
                 Verdict::Alive => alive += 1,
-                Verdict::Dead(why) => dead.push((beat.worker.clone(), why, Some(beat.clone()))),
+                Verdict::Dead(why) => {
+                    let last = patrol.read(store, &self.keys, &worker).await?;
+                    dead.push((worker, why, last));
+                }
             }
         }
+        let started = self.fleet.lock().started.clone();
         for (worker, since) in &started {
-            if patrol.worker(worker).is_some() {
+            if patrol.knows(worker) {
                 continue;
             }
             let fate = self.deps.launcher.fate(worker, None).await;
@@ -143,19 +154,26 @@ impl Client {
         Ok((alive, dead))
     }
 
-    async fn take_back(&self, dead: &[(WorkerId, String, Option<Heartbeat>)]) -> Result<(), Error> {
-        if dead.is_empty() {
-            return Ok(());
+    /// Takes back what the dead held, once for each of them.
+    async fn take_back(&self, dead: &[Lost]) -> Result<(), Error> {
+        let gone: BTreeSet<WorkerId> = dead.iter().map(|(worker, ..)| worker.clone()).collect();
+        {
+            let mut fleet = self.fleet.lock();
+            fleet.settled.retain(|worker| gone.contains(worker));
+            if fleet.settled.len() == gone.len() {
+                return Ok(());
+            }
         }
+        self.look(Depth::Claims).await?;
         let ledgers: Vec<_> = {
             let board = self.board.lock();
-            let held = |n: u64| Some((n, Arc::clone(board.segment(n)?.ledger.as_ref()?)));
-            board.open_segments().into_iter().filter_map(held).collect()
+            let held = |id: PartId| Some((id, Arc::clone(board.part(id)?.ledger.as_ref()?)));
+            board.open_parts().into_iter().filter_map(held).collect()
         };
         let manifest = Arc::new(self.manifest());
         let mut patrol = self.patrol.lock().await;
-        for (number, ledger) in ledgers {
-            if !ledger.value.holders().any(|h| dead.iter().any(|(worker, ..)| worker == h)) {
+        for (id, ledger) in ledgers {
+            if !ledger.value.holders().any(|holder| gone.contains(holder)) {
                 continue;
             }
             let ground = Ground {
@@ -167,19 +185,16 @@ impl Client {
                 fates: &*self.deps.launcher,
                 me: None,
             };
-            if patrol.reclaim(&ground, number, &ledger).await?.is_some() {
+            if patrol.reclaim(&ground, id, &ledger).await?.is_some() {
                 self.look_now.notify_one();
             }
         }
+        self.fleet.lock().settled = gone;
         Ok(())
     }
 
     /// A worker that refuses the session, or dies before it did anything, will do so again.
-    async fn judge_deaths(
-        &self,
-        alive: u64,
-        dead: &[(WorkerId, String, Option<Heartbeat>)],
-    ) -> Result<(), Error> {
+    async fn judge_deaths(&self, alive: u64, dead: &[Lost]) -> Result<(), Error> {
         // What ended counts as progress, whoever said so.
         let finished = self.board.lock().ended_tasks();
         let (mut last, mut refused) = (None, None);
@@ -252,13 +267,15 @@ impl Client {
     /// A failure of the store.
     pub async fn workers(&self) -> Result<Vec<(Heartbeat, Verdict)>, Error> {
         let mut patrol = self.patrol.lock().await;
-        let clock = &*self.deps.clock;
-        let (mut rows, lease) = (Vec::new(), self.pace().lease);
-        patrol.look(&*self.deps.store, &self.keys, clock, lease).await?;
-        let beats: Vec<Heartbeat> = patrol.workers().cloned().collect();
-        for beat in beats {
-            let verdict = patrol.judge(&beat.worker, &*self.deps.launcher, lease, clock).await;
-            rows.push((beat, verdict));
+        let (store, clock, pace) = (&*self.deps.store, &*self.deps.clock, self.pace());
+        patrol.look(store, &self.keys, clock, pace.lease).await?;
+        let judges = Judges { fates: &*self.deps.launcher, clock, pace: &pace };
+        let mut rows = Vec::new();
+        for worker in patrol.workers() {
+            let verdict = patrol.judge(store, &self.keys, &worker, &judges).await?;
+            if let Some(beat) = patrol.read(store, &self.keys, &worker).await? {
+                rows.push((beat, verdict));
+            }
         }
         Ok(rows)
     }

@@ -4,16 +4,21 @@ use crate::{
     clock::UnixMillis,
     envelope::{self, Kind},
     error::Error,
-    ids::{SessionId, TaskId},
-    key::{self, SessionKeys},
+    ids::{PartId, SessionId, TaskId, WorkerId},
+    key::{self, OfPart, SessionKeys},
     ledger::{Counts, Ledger},
     manifest::{Manifest, SessionState},
+    patrol::Verdict,
     segment::Segment,
     store::{Store, StoreError},
     update,
+    worker::pulse,
 };
 use futures_util::stream::{self, StreamExt};
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 /// Deletes on the wire at once.
 const IN_FLIGHT: usize = 32;
@@ -58,31 +63,41 @@ impl Client {
         change: impl Fn(&mut Ledger, usize) -> bool,
     ) -> Result<usize, Error> {
         self.flush().await?;
-        let mut places: BTreeMap<u64, (usize, Vec<usize>)> = BTreeMap::new();
+        let mut places: BTreeMap<PartId, (usize, Vec<usize>)> = BTreeMap::new();
         {
             let board = self.board.lock();
             for id in ids {
                 let no_task = || Error::NoTask { task: id.clone() };
-                let (number, place) = board.find(id).ok_or_else(no_task)?;
-                let len = board.segment(number).map_or(0, |view| view.headers.len());
-                places.entry(number).or_insert((len, Vec::new())).1.push(place);
+                let (part, place) = board.find(id).ok_or_else(no_task)?;
+                let len = board.part(part).map_or(0, |view| view.headers.len());
+                places.entry(part).or_insert((len, Vec::new())).1.push(place);
             }
         }
-        let mut count = 0;
-        for (number, (len, places)) in places {
-            let key = self.keys.ledger(number);
+        let (mut count, mut interrupted) = (0, BTreeSet::new());
+        for (part, (len, places)) in places {
+            let key = self.keys.ledger(part);
             let (store, ids) = (&*self.deps.store, &*self.deps.ids);
             let missing = || Some(Ledger::new(len));
             // A look that is under way must not put an older ledger over this one.
             let _looking = self.looking.lock().await;
             let changed = update::update(store, ids, &key, None, missing, |ledger: &mut Ledger| {
+                let held = |place: &&usize| ledger.holder(**place).cloned();
+                let holders: Vec<WorkerId> = places.iter().filter_map(|p| held(&p)).collect();
                 let changed = places.iter().filter(|place| change(ledger, **place)).count();
-                (changed > 0).then_some(changed)
+                (changed > 0).then_some((changed, holders))
             });
-            if let Some((changed, ledger)) = changed.await? {
+            let (done, ledger) = changed.await?;
+            if let Some((changed, holders)) = done {
                 count += changed;
-                self.board.lock().add_ledger(number, ledger);
+                interrupted.extend(holders);
+                self.board.lock().add_ledger(part, ledger);
                 self.bump();
+            }
+        }
+        // A worker that looks at its claims rarely is told to look.
+        if !self.pace().looks_are_free() {
+            for worker in interrupted {
+                pulse::disturb(&*self.deps.store, &self.keys, &worker).await?;
             }
         }
         Ok(count)
@@ -104,7 +119,15 @@ impl Client {
     /// A failure of the store.
     pub async fn close(&self) -> Result<(), Error> {
         self.buffer.lock().close();
-        self.change_manifest(Manifest::closed).await
+        self.change_manifest(Manifest::closed).await?;
+        if !self.pace().looks_are_free() {
+            for (beat, verdict) in self.workers().await? {
+                if verdict == Verdict::Alive {
+                    pulse::disturb(&*self.deps.store, &self.keys, &beat.worker).await?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Reads the manifest again if another client has changed it.
@@ -146,9 +169,7 @@ impl Client {
                 differs.then_some(())
             },
         );
-        if let Some(((), manifest)) = changed.await? {
-            *self.manifest.lock() = manifest;
-        }
+        *self.manifest.lock() = changed.await?.1;
         Ok(())
     }
 
@@ -159,28 +180,54 @@ impl Client {
     pub async fn delete(&self) -> Result<(), Error> {
         self.close().await?;
         self.stop_workers().await;
-        let start = self.deps.clock.now();
-        while self.deps.clock.now().since(start) < LEAVE_LIMIT {
+        let (start, pace) = (self.deps.clock.now(), self.pace());
+        // A worker that the launcher does not reach learns it with its next heartbeat.
+        while self.deps.clock.now().since(start) < LEAVE_LIMIT.max(pace.heartbeat * 3 / 2) {
             let rows = self.workers().await?;
-            if rows.iter().all(|(_, verdict)| *verdict != crate::patrol::Verdict::Alive) {
+            if rows.iter().all(|(_, verdict)| *verdict != Verdict::Alive) {
                 break;
             }
             self.deps.clock.sleep(self.pace().poll_max).await;
         }
         self.stop();
-        let (store, keys) = (&*self.deps.store, &self.keys);
-        let listed = store.list(&keys.all(), None).await?;
-        let manifest = keys.manifest();
-        let others = listed.into_iter().map(|e| e.key).filter(|key| *key != manifest);
-        let deletes = stream::iter(others).map(|key| async move { store.delete(&key).await });
-        let deleted: Vec<Result<(), StoreError>> =
-            deletes.buffer_unordered(IN_FLIGHT).collect().await;
-        deleted.into_iter().collect::<Result<Vec<()>, StoreError>>()?;
-        // The manifest goes last: as long as anything is left, the session can be found and deleted.
-        store.delete(&manifest).await?;
+        delete_objects(&*self.deps.store, &self.keys).await?;
         self.deps.launcher.forget_logs(self.session()).await;
         Ok(())
     }
+}
+
+/// Deletes the objects of one session. The manifest goes last: as long as anything is left, the session can
+/// be found and deleted.
+async fn delete_objects(store: &dyn Store, keys: &SessionKeys) -> Result<(), Error> {
+    let manifest = keys.manifest();
+    let listed = store.list(&keys.all(), None).await?;
+    let others = listed.into_iter().map(|entry| entry.key).filter(|key| *key != manifest);
+    let deletes = stream::iter(others).map(|key| async move { store.delete(&key).await });
+    let deleted: Vec<Result<(), StoreError>> = deletes.buffer_unordered(IN_FLIGHT).collect().await;
+    deleted.into_iter().collect::<Result<Vec<()>, StoreError>>()?;
+    store.delete(&manifest).await?;
+    Ok(())
+}
+
+/// Deletes what was written into sessions that are gone, such as by a worker that stood still while its session was
+/// deleted. Safe at any age: a session's manifest is the first of its objects to be written and the last to go.
+/// Returns how many sessions left something.
+///
+/// # Errors
+/// A failure of the store.
+pub async fn sweep(store: &dyn Store) -> Result<usize, Error> {
+    let mut swept = 0;
+    for name in store.children(&key::sessions()).await? {
+        let Ok(session) = SessionId::parse(&name) else {
+            continue;
+        };
+        let keys = SessionKeys::new(session);
+        if store.head(&keys.manifest()).await?.is_none() {
+            delete_objects(store, &keys).await?;
+            swept += 1;
+        }
+    }
+    Ok(swept)
 }
 
 /// All sessions in a store that this version can read, oldest first.
@@ -220,23 +267,32 @@ async fn count_tasks(
     keys: &SessionKeys,
 ) -> Result<(Summary, UnixMillis), Error> {
     let mut counts = Counts::default();
-    let mut holders = std::collections::BTreeSet::new();
+    let mut holders = BTreeSet::new();
     let mut active = UnixMillis(0);
+    let listed = store.list(&keys.parts(), None).await?;
+    let begun: BTreeSet<PartId> = listed
+        .iter()
+        .filter_map(|entry| entry.key.of_part())
+        .filter(|(_, kind)| *kind == OfPart::Ledger)
+        .map(|(part, _)| part)
+        .collect();
+    for part in &begun {
+        if let Some(ledger) = update::read::<Ledger>(store, &keys.ledger(*part)).await? {
+            counts += ledger.value.counts();
+            holders.extend(ledger.value.holders().cloned());
+            active = active.max(ledger.value.last_ended());
+        }
+    }
     for entry in store.list(&keys.segments(), None).await? {
         let Some(number) = entry.key.number() else {
             continue;
         };
-        match update::read::<Ledger>(store, &keys.ledger(number)).await? {
-            Some(ledger) => {
-                counts += ledger.value.counts();
-                holders.extend(ledger.value.holders().cloned());
-                active = active.max(ledger.value.last_ended());
-            }
-            None => {
-                let object = store.get(&entry.key).await?;
-                let index = Segment::decode_index(&entry.key, &object.body)?;
-                counts.pending += index.tasks.len() as u64;
-                active = active.max(index.submitted_at);
+        let object = store.get(&entry.key).await?;
+        let index = Segment::decode_index(&entry.key, &object.body)?;
+        active = active.max(index.submitted_at);
+        for (part, places) in index.parts(number) {
+            if !begun.contains(&part) {
+                counts.pending += places.len() as u64;
             }
         }
     }

@@ -13,7 +13,7 @@ mod watch;
 
 pub use board::{Known, Row, Summary};
 pub use fetch::{Fetched, FetchedEnding};
-pub use manage::{SessionRow, list_sessions, state_word};
+pub use manage::{SessionRow, list_sessions, state_word, sweep};
 pub use submit::NewTask;
 
 use crate::{

@@ -5,14 +5,16 @@ use crate::{
     error::Error,
     ids::{Nonce, TaskId},
     manifest::SessionState,
-    segment::{Segment, SegmentFrames, SegmentIndex, TaskHeader},
+    segment::{self, Segment, SegmentFrames, SegmentIndex, TaskHeader},
     store::StoreError,
 };
 use bytes::Bytes;
 use std::{collections::VecDeque, sync::Arc};
 
+/// The most tasks in one part.
+const PART_TASKS: usize = 256;
 /// The most tasks in one segment.
-const SEGMENT_TASKS: usize = 256;
+const SEGMENT_TASKS: usize = 4_096;
 /// The most payload bytes in one segment, before compression.
 const SEGMENT_BYTES: usize = 4 << 20;
 /// With this many tasks waiting for each worker there is no hurry to write more.
@@ -69,14 +71,13 @@ impl Buffer {
         self.closed = true;
     }
 
-    /// The first tasks that belong into one segment; `spread` asks for so many segments of what waits.
-    fn cut(&self, spread: usize) -> usize {
-        let most = self.waiting.len().div_ceil(spread.max(1)).min(SEGMENT_TASKS);
+    /// How many of the first tasks belong into one segment.
+    fn cut(&self) -> usize {
         let (mut count, mut bytes) = (0, 0);
         let Some(first) = self.waiting.front() else {
             return 0;
         };
-        for task in self.waiting.iter().take(most) {
+        for task in self.waiting.iter().take(SEGMENT_TASKS) {
             bytes += task.packed.payload.inline_len();
             let other = match (&task.common, &first.common) {
                 (Some(a), Some(b)) => !Arc::ptr_eq(a, b),
@@ -126,7 +127,7 @@ impl Client {
         let seq = buffer.next;
         buffer.next += 1;
         buffer.waiting.push_back(task);
-        let (first, full) = (buffer.waiting.len() == 1, buffer.waiting.len() >= SEGMENT_TASKS);
+        let (first, full) = (buffer.waiting.len() == 1, buffer.waiting.len() >= PART_TASKS);
         drop(buffer);
         self.fleet.lock().engage();
         if first {
@@ -171,7 +172,7 @@ impl Client {
             let pace = self.pace();
             let busy = self.board.lock().open_tasks() > BACKLOG * u64::from(self.workers_wanted());
             let gather = if busy { pace.flush * PATIENT } else { pace.flush };
-            let full = self.buffer.lock().waiting.len() >= SEGMENT_TASKS;
+            let full = self.buffer.lock().waiting.len() >= PART_TASKS;
             if !full {
                 tokio::select! {
                     biased;
@@ -236,11 +237,14 @@ impl Client {
             let board = self.board.lock();
             (board.spread(self.workers_wanted()), board.next_number())
         };
-        let count = buffer.cut(spread);
-        (count > 0).then(|| Unsettled { segment: self.segment(buffer, count), number })
+        let count = buffer.cut();
+        // Every worker finds a part of its own, and none is too long to be read and written often.
+        let parts = segment::even_parts(count, count.div_ceil(PART_TASKS).max(spread.min(count)));
+        (count > 0).then(|| Unsettled { segment: self.segment(buffer, parts), number })
     }
 
-    fn segment(&self, buffer: &Buffer, count: usize) -> Segment {
+    fn segment(&self, buffer: &Buffer, parts: Vec<u32>) -> Segment {
+        let count: usize = parts.iter().map(|len| *len as usize).sum();
         let tasks = || buffer.waiting.iter().take(count);
         let common = buffer.waiting.front().and_then(|task| task.common.as_ref());
         let payloads: Vec<Payload> = tasks().map(|task| task.packed.payload.clone()).collect();
@@ -250,6 +254,7 @@ impl Client {
                 client: self.id.clone(),
                 first: buffer.first,
                 submitted_at: self.deps.clock.wall(),
+                parts,
                 tasks: tasks().map(|task| task.header.clone()).collect(),
             },
             frames: SegmentFrames { common: common.map(|c| c.payload.clone()), payloads },

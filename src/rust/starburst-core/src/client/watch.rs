@@ -4,13 +4,13 @@ use crate::{
     clock::Monotonic,
     envelope::{self, Kind},
     error::Error,
-    ids::TaskId,
-    key::Key,
-    ledger::{Ledger, TaskState},
+    ids::{PartId, TaskId},
+    key::{Key, OfPart},
+    ledger::{self, Ledger, TaskState},
     pace::Backoff,
     segment::Segment,
     signal::Signal,
-    store::{ETag, StoreError},
+    store::{ETag, Entry, StoreError},
     tail::Tail,
     update::Versioned,
 };
@@ -18,10 +18,19 @@ use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
 use std::collections::HashSet;
 
-/// Up to this many ledgers are asked for one by one; for more a listing is cheaper.
-const ASK_EACH: usize = 8;
 /// Reads on the wire at once.
 const IN_FLIGHT: usize = 32;
+
+/// How much one look takes in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Depth {
+    /// What has ended.
+    Endings,
+    /// Also who works at what.
+    Claims,
+    /// Also tasks that had ended and that a retry may have opened again.
+    Whole,
+}
 
 /// What one look remembers for the next.
 #[derive(Debug, Default)]
@@ -29,11 +38,12 @@ pub(super) struct Look {
     tail: Tail,
     discovered: Option<Monotonic>,
     signals_read: Option<Monotonic>,
-    /// Batches of signals whose tasks have ended and that were not read yet.
-    signals_due: bool,
-    /// Batches of signals that are other clients'.
-    others: HashSet<Key>,
+    /// Batches of signals that cannot be read.
+    unreadable: HashSet<Key>,
 }
+
+/// A part, and the version of its ledger that was seen last.
+type Seen = (PartId, Option<ETag>);
 
 impl Client {
     pub(super) async fn watch_loop(&self) {
@@ -41,7 +51,7 @@ impl Client {
         let mut backoff = Backoff::new(pace.poll_min, pace.poll_max);
         loop {
             let open = self.board.lock().open_tasks() > 0;
-            let looked = self.look(false).await;
+            let looked = self.look(Depth::Endings).await;
             let changed = matches!(looked, Ok(true));
             self.trouble.lock().watch.note(looked.err(), self.deps.clock.now());
             if changed {
@@ -67,16 +77,16 @@ impl Client {
     /// # Errors
     /// A failure of the store, or damage.
     pub async fn refresh(&self) -> Result<(), Error> {
-        if self.look(true).await? {
+        if self.look(Depth::Whole).await? {
             self.bump();
         }
         Ok(())
     }
 
-    /// One look. `whole` looks at ended segments too, which a retry can open again.
-    async fn look(&self, whole: bool) -> Result<bool, Error> {
+    pub(super) async fn look(&self, depth: Depth) -> Result<bool, Error> {
         let mut look = self.looking.lock().await;
         let (now, pace) = (self.deps.clock.now(), self.pace());
+        let whole = depth == Depth::Whole;
         let mut changed = false;
         if whole {
             self.read_manifest().await?;
@@ -85,25 +95,29 @@ impl Client {
             look.discovered = Some(now);
             changed |= self.discover(&mut look.tail).await?;
         }
-        let numbers = {
-            let board = self.board.lock();
-            if whole { board.numbers() } else { board.open_segments() }
+        let seen = self.seen(whole);
+        let Some((first, _)) = seen.first().cloned() else {
+            return Ok(changed);
         };
-        let ledgers = self.changed_ledgers(&numbers).await?;
-        look.signals_due |= ledgers.iter().any(|(_, l)| has_signals(&l.value));
-        let open = self.board.lock().open_tasks() > 0;
-        let live = open && look.signals_read.is_none_or(|at| now.since(at) >= pace.commit);
-        if look.signals_due || live {
-            look.signals_read = Some(now);
-            // Read before the ledgers are shown: a task's signals come before its end.
-            changed |= self.read_signals(&mut look.others).await?;
-            look.signals_due = false;
+        let suspects = if seen.len() <= pace.ask_each {
+            seen
+        } else {
+            let listed = self.list_parts(first).await?;
+            changed |= self.read_signals(&listed, &mut look).await?;
+            suspects(seen, &listed, depth)
+        };
+        let ledgers = self.read_ledgers(suspects).await?;
+        // Read before the ledgers are shown: a task's signals come before its end.
+        let due = ledgers.iter().any(|(_, ledger)| has_signals(&ledger.value));
+        if due || look.signals_read.is_none_or(|at| now.since(at) >= pace.signals) {
+            let listed = self.list_parts(first).await?;
+            changed |= self.read_signals(&listed, &mut look).await?;
         }
         let mut board = self.board.lock();
-        for (number, ledger) in ledgers {
+        for (part, ledger) in ledgers {
             changed = true;
-            if !board.add_ledger(number, ledger) {
-                let key = self.keys.ledger(number).to_string();
+            if !board.add_ledger(part, ledger) {
+                let key = self.keys.ledger(part).to_string();
                 return Err(Error::Damaged { key, detail: "it does not fit its segment".into() });
             }
         }
@@ -115,7 +129,7 @@ impl Client {
         // The place is kept only once all of them were read: none is passed over by a failure.
         let mut ahead = *tail;
         for number in ahead.advance(&*self.deps.store, &self.keys).await? {
-            if self.board.lock().segment(number).is_some() {
+            if self.board.lock().has_segment(number) {
                 continue;
             }
             let key = self.keys.segment(number);
@@ -133,53 +147,45 @@ impl Client {
         Ok(found)
     }
 
-    async fn changed_ledgers(
-        &self,
-        numbers: &[u64],
-    ) -> Result<Vec<(u64, Versioned<Ledger>)>, Error> {
-        let seen: Vec<(u64, Option<ETag>)> = {
-            let board = self.board.lock();
-            let etag = |n: &u64| {
-                let ledger = board.segment(*n).and_then(|v| v.ledger.as_ref());
-                (*n, ledger.and_then(|l| l.etag.clone()))
-            };
-            numbers.iter().map(etag).collect()
+    fn seen(&self, whole: bool) -> Vec<Seen> {
+        let board = self.board.lock();
+        let ids = if whole { board.ids() } else { board.open_parts() };
+        let etag = |id: PartId| {
+            let ledger = board.part(id).and_then(|view| view.ledger.as_ref());
+            (id, ledger.and_then(|ledger| ledger.etag.clone()))
         };
-        let suspects = if seen.len() <= ASK_EACH { seen } else { self.suspects(seen).await? };
-        let reads = stream::iter(suspects).map(|(number, etag)| async move {
-            Ok::<_, Error>((number, self.read_ledger(number, etag).await?))
+        ids.into_iter().map(etag).collect()
+    }
+
+    /// Ledgers and signals of this part and those behind it.
+    async fn list_parts(&self, first: PartId) -> Result<Vec<Entry>, Error> {
+        let after = self.keys.part(first);
+        Ok(self.deps.store.list(&self.keys.parts(), Some(&after)).await?)
+    }
+
+    async fn read_ledgers(
+        &self,
+        suspects: Vec<Seen>,
+    ) -> Result<Vec<(PartId, Versioned<Ledger>)>, Error> {
+        let reads = stream::iter(suspects).map(|(part, etag)| async move {
+            Ok::<_, Error>((part, self.read_ledger(part, etag).await?))
         });
         let read: Vec<Result<_, Error>> = reads.buffered(IN_FLIGHT).collect().await;
         let mut changed = Vec::new();
         for row in read {
-            if let (number, Some(ledger)) = row? {
-                changed.push((number, ledger));
+            if let (part, Some(ledger)) = row? {
+                changed.push((part, ledger));
             }
         }
         Ok(changed)
     }
 
-    /// Of these, the ledgers whose version a listing shows to be another one.
-    async fn suspects(
-        &self,
-        seen: Vec<(u64, Option<ETag>)>,
-    ) -> Result<Vec<(u64, Option<ETag>)>, Error> {
-        let after = seen.first().and_then(|(n, _)| n.checked_sub(1)).map(|n| self.keys.ledger(n));
-        let listed = self.deps.store.list(&self.keys.ledgers(), after.as_ref()).await?;
-        let mut suspects = seen;
-        let now: std::collections::HashMap<u64, ETag> =
-            listed.into_iter().filter_map(|e| Some((e.key.number()?, e.etag))).collect();
-        suspects
-            .retain(|(n, etag)| now.get(n).is_some_and(|current| etag.as_ref() != Some(current)));
-        Ok(suspects)
-    }
-
     async fn read_ledger(
         &self,
-        number: u64,
+        part: PartId,
         seen: Option<ETag>,
     ) -> Result<Option<Versioned<Ledger>>, Error> {
-        let key = self.keys.ledger(number);
+        let key = self.keys.ledger(part);
         let read = match &seen {
             Some(etag) => self.deps.store.get_if_changed(&key, etag).await,
             None => self.deps.store.get(&key).await.map(Some),
@@ -195,44 +201,40 @@ impl Client {
     }
 
     /// Takes the near-live conditions of this client's tasks out of the store.
-    async fn read_signals(&self, others: &mut HashSet<Key>) -> Result<bool, Error> {
+    async fn read_signals(&self, listed: &[Entry], look: &mut Look) -> Result<bool, Error> {
+        look.signals_read = Some(self.deps.clock.now());
         let mut found = false;
-        for entry in self.deps.store.list(&self.keys.signals(), None).await? {
-            if others.contains(&entry.key) {
+        for key in listed.iter().map(|entry| &entry.key) {
+            let Some((part, OfPart::Signals)) = key.of_part() else {
                 continue;
-            }
-            let object = match self.deps.store.get(&entry.key).await {
+            };
+            let first = {
+                let board = self.board.lock();
+                board.part(part).filter(|view| view.client == self.id).map(|view| view.first)
+            };
+            let Some(first) = first.filter(|_| !look.unreadable.contains(key)) else {
+                continue;
+            };
+            let object = match self.deps.store.get(key).await {
                 Ok(object) => object,
                 Err(StoreError::NotFound { .. }) => continue,
                 Err(other) => return Err(other.into()),
             };
-            let Ok((batch, _)) =
-                envelope::decode::<Vec<Signal>>(Kind::Signals, &entry.key, &object.body)
+            let Ok((batch, _)) = envelope::decode::<Vec<Signal>>(Kind::Signals, key, &object.body)
             else {
                 // Progress that cannot be read is not worth a failure.
-                others.insert(entry.key);
+                look.unreadable.insert(key.clone());
                 continue;
             };
-            let ours = {
-                let board = self.board.lock();
-                let id = |s: &Signal| board.segment(s.segment).map(|v| (v.client.clone(), v.first));
-                let ours = batch.iter().all(|s| id(s).is_some_and(|(client, _)| client == self.id));
-                if ours {
-                    for signal in batch {
-                        if let Some((client, first)) = id(&signal) {
-                            let task = TaskId { client, seq: first + u64::from(signal.place) };
-                            self.signals.lock().push((task, signal.condition));
-                        }
-                    }
+            {
+                let mut signals = self.signals.lock();
+                for signal in batch {
+                    let seq = first + u64::from(signal.place);
+                    signals.push((TaskId { client: self.id.clone(), seq }, signal.condition));
                 }
-                ours
-            };
-            if ours {
-                found = true;
-                self.deps.store.delete(&entry.key).await?;
-            } else {
-                others.insert(entry.key);
             }
+            found = true;
+            self.deps.store.delete(key).await?;
         }
         Ok(found)
     }
@@ -246,6 +248,23 @@ impl Client {
     pub fn take_signals(&self) -> Vec<(TaskId, Bytes)> {
         std::mem::take(&mut *self.signals.lock())
     }
+}
+
+/// Of these, the ledgers that a listing shows to be worth reading.
+fn suspects(seen: Vec<Seen>, listed: &[Entry], depth: Depth) -> Vec<Seen> {
+    let ledger = |entry: &Entry| match entry.key.of_part() {
+        Some((part, OfPart::Ledger)) => Some((part, (entry.etag.clone(), entry.size))),
+        Some((_, OfPart::Signals)) | None => None,
+    };
+    let now: std::collections::HashMap<_, _> = listed.iter().filter_map(ledger).collect();
+    let mut suspects = seen;
+    suspects.retain(|(part, seen)| {
+        now.get(part).is_some_and(|(etag, size)| {
+            let news = depth != Depth::Endings || ledger::may_hold_endings(*size);
+            news && seen.as_ref() != Some(etag)
+        })
+    });
+    suspects
 }
 
 fn has_signals(ledger: &Ledger) -> bool {

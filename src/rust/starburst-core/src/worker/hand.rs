@@ -2,18 +2,18 @@
 use super::{
     PATIENCE, Worker,
     evaluator::{Common, Evaluator, Event, Job, Outcome},
-    queue::{Hand, Settlement},
+    queue::{Hand, Known, Settlement},
 };
 use crate::{
     blob::{self, Packed, Payload},
     clock::Monotonic,
     envelope::{self, Kind},
     error::Error,
-    ids::ObjectId,
+    ids::{ObjectId, PartId},
     launch::LogSpan,
     ledger::{Broken, Claim, Ended, Ending},
     results::{IN_LEDGER_MAX, LEDGER_MAX, ResultBatch, ResultRef},
-    segment::Segment,
+    segment::Part,
     signal::Signal,
     store::StoreError,
 };
@@ -28,6 +28,8 @@ const AHEAD_MS: f64 = 20.0;
 struct Running {
     job: u64,
     claim: Claim,
+    /// Near-live conditions it has signalled.
+    signals: u64,
 }
 
 /// A task that ended and is not committed yet.
@@ -50,8 +52,7 @@ enum How {
 /// The state of one hand while it is worked on.
 #[derive(Debug)]
 struct Desk {
-    number: u64,
-    segment: Arc<Segment>,
+    part: Arc<Part>,
     waiting: VecDeque<Claim>,
     running: VecDeque<Running>,
     /// When the first of `running` began.
@@ -75,8 +76,7 @@ impl Worker {
     ) -> Result<(), Error> {
         let now = self.deps.clock.now();
         let mut desk = Desk {
-            number: hand.number,
-            segment: hand.segment,
+            part: hand.part,
             waiting: hand.claims.into(),
             running: VecDeque::new(),
             began: now,
@@ -141,7 +141,7 @@ impl Worker {
                 return Ok(());
             };
             self.next_job += 1;
-            let job = match self.job(&desk.segment, desk.number, claim.place).await {
+            let job = match self.job(&desk.part, claim.place).await {
                 Ok(job) => job,
                 Err(error @ (Error::Damaged { .. } | Error::Version { .. })) => {
                     desk.finish_broken(claim, Broken::Unreadable, error.chain().join(": "));
@@ -166,17 +166,19 @@ impl Worker {
                 desk.released.extend(desk.waiting.drain(..));
                 return Ok(());
             }
-            desk.running.push_back(Running { job: self.next_job, claim });
+            desk.running.push_back(Running { job: self.next_job, claim, signals: 0 });
         }
         Ok(())
     }
 
-    async fn job(&self, segment: &Segment, number: u64, place: usize) -> Result<Job, Error> {
+    async fn job(&self, part: &Part, place: usize) -> Result<Job, Error> {
         let internal = || Error::Internal { detail: format!("no task at place {place}") };
-        let header = segment.index.tasks.get(place).ok_or_else(internal)?;
-        let payload = segment.frames.payloads.get(place).ok_or_else(internal)?;
-        let common = match &segment.frames.common {
-            Some(common) => Some(Common { id: number, material: self.reader.fetch(common).await? }),
+        let header = part.tasks.get(place).ok_or_else(internal)?;
+        let payload = part.payloads.get(place).ok_or_else(internal)?;
+        let common = match &part.common {
+            Some(common) => {
+                Some(Common { id: part.id.segment(), material: self.reader.fetch(common).await? })
+            }
             None => None,
         };
         let payload = self.reader.fetch(payload).await?;
@@ -188,17 +190,18 @@ impl Worker {
         match event {
             Event::Began => desk.began = self.deps.clock.now(),
             Event::Signal { number, condition } => {
-                if let Some(running) = desk.running.iter().find(|r| r.job == number) {
+                if let Some(running) = desk.running.iter_mut().find(|r| r.job == number) {
+                    running.signals += 1;
                     let place = u32::try_from(running.claim.place).unwrap_or(u32::MAX);
                     let attempt = running.claim.attempt;
-                    desk.signals.push(Signal { segment: desk.number, place, attempt, condition });
+                    desk.signals.push(Signal { place, attempt, condition });
                 }
             }
             Event::Ended { number, outcome, ran, log } => {
                 if desk.running.front().is_none_or(|r| r.job != number) {
                     return;
                 }
-                let Some(Running { claim, .. }) = desk.running.pop_front() else {
+                let Some(Running { claim, signals, .. }) = desk.running.pop_front() else {
                     return;
                 };
                 desk.began = self.deps.clock.now();
@@ -212,7 +215,7 @@ impl Worker {
                 let mut beat = self.shared.beat.lock();
                 beat.finished += 1;
                 beat.busy_ms += u64::try_from(ran.as_millis()).unwrap_or(u64::MAX);
-                desk.finished.push(Finished { claim, how, ran, log, signals: 0 });
+                desk.finished.push(Finished { claim, how, ran, log, signals });
             }
             Event::Died { reason } => {
                 let mut lost = desk.running.drain(..).map(|r| r.claim);
@@ -236,7 +239,7 @@ impl Worker {
         let (now, pace) = (self.deps.clock.now(), self.manifest().pace);
         let ran = now.since(desk.began);
         if let Some(claim) = desk.running.front().map(|r| r.claim)
-            && let Some(limit) = desk.segment.index.tasks.get(claim.place).and_then(|t| t.timeout)
+            && let Some(limit) = desk.part.tasks.get(claim.place).and_then(|t| t.timeout)
             && ran >= limit
         {
             let message = format!("it ran longer than its limit of {} s", limit.as_secs_f64());
@@ -255,8 +258,9 @@ impl Worker {
             // The running task is a long one: others may have time for those behind it.
             desk.released.extend(desk.waiting.drain(..));
         }
-        let check = now.since(desk.checked) >= pace.cancel_check && ran >= pace.cancel_check;
-        if check {
+        let due = now.since(desk.checked) >= pace.cancel_check && ran >= pace.cancel_check;
+        // Whoever cancels a task disturbs the heartbeat of the worker that holds it.
+        if self.shared.take_disturbed() || due {
             desk.checked = now;
             self.drop_lost_claims(desk, evaluator).await?;
         }
@@ -274,8 +278,8 @@ impl Worker {
         evaluator: &mut dyn Evaluator,
     ) -> Result<(), Error> {
         // An earlier commit may have met the change already, so what is known counts, new or not.
-        self.refresh(desk.number).await?;
-        let ledger = self.queue.segments.get(&desk.number).and_then(|k| k.ledger.as_ref());
+        self.refresh(desk.id()).await?;
+        let ledger = self.queue.parts.get(&desk.id()).and_then(Known::ledger);
         let held = |claim: &Claim| ledger.is_some_and(|l| l.value.holds(&self.me, *claim));
         desk.waiting.retain(held);
         if desk.running.iter().all(|r| held(&r.claim)) {
@@ -292,10 +296,10 @@ impl Worker {
     /// Commits what is finished, and claims more when asked to. `false` when nothing is in hand after it.
     async fn commit(&mut self, desk: &mut Desk, claim_more: bool) -> Result<bool, Error> {
         self.write_signals(desk).await?;
-        let segment = Arc::clone(&desk.segment);
+        let part = Arc::clone(&desk.part);
         let ended = self.store_results(desk).await?;
         let claim = if claim_more && desk.strikes.is_empty() {
-            self.claim_size(desk.number, segment.index.tasks.len())
+            self.claim_size(part.id, part.tasks.len())
         } else {
             0
         };
@@ -307,13 +311,13 @@ impl Worker {
             in_hand: in_hand.map(|c| c.place).collect(),
             claim,
         };
-        let claims = self.settle(desk.number, &segment, &settlement).await?;
+        let claims = self.settle(&part, &settlement).await?;
         desk.finished.clear();
         desk.strikes.clear();
         desk.released.clear();
         desk.committed = self.deps.clock.now();
         desk.waiting.extend(claims);
-        let ledger = self.queue.segments.get(&desk.number).and_then(|k| k.ledger.as_ref());
+        let ledger = self.queue.parts.get(&desk.id()).and_then(Known::ledger);
         desk.waiting.retain(|claim| ledger.is_some_and(|l| l.value.holds(&self.me, *claim)));
         Ok(!desk.waiting.is_empty() || !desk.running.is_empty())
     }
@@ -322,7 +326,7 @@ impl Worker {
     async fn write_signals(&mut self, desk: &mut Desk) -> Result<(), Error> {
         if !desk.signals.is_empty() {
             let body = envelope::encode(Kind::Signals, &desk.signals)?;
-            let key = self.keys.signal(&self.me, self.signals);
+            let key = self.keys.signal(desk.id(), &self.me, self.signals);
             match self.deps.store.create(&key, body).await {
                 // The name is ours alone. Without an answer the batch is written again next time.
                 Ok(_) | Err(StoreError::AlreadyExists { .. }) => {}
@@ -331,15 +335,12 @@ impl Worker {
             self.signals += 1;
             desk.signals.clear();
         }
-        for finished in &mut desk.finished {
-            finished.signals = self.signals;
-        }
         Ok(())
     }
 
     /// Stores results that are too large for the ledger.
     async fn store_results(&mut self, desk: &mut Desk) -> Result<Vec<(Claim, Ended)>, Error> {
-        let ledger = self.queue.segments.get(&desk.number).and_then(|k| k.ledger.as_ref());
+        let ledger = self.queue.parts.get(&desk.id()).and_then(Known::ledger);
         let mut room = LEDGER_MAX.saturating_sub(ledger.map_or(0, |l| l.value.result_bytes()));
         let object = ObjectId::fresh(&*self.deps.ids);
         let mut batch = ResultBatch { payloads: Vec::new() };
@@ -384,7 +385,7 @@ impl Worker {
         if !batch.payloads.is_empty() {
             blob::store_blobs(&*self.deps.store, &self.keys, blobs, &self.known).await?;
             let body = envelope::encode(Kind::Results, &batch)?;
-            let key = self.keys.result(desk.number, &object);
+            let key = self.keys.result(desk.id(), &object);
             match self.deps.store.create(&key, body).await {
                 // The name is ours alone: a batch that is there already is this one.
                 Ok(_) | Err(StoreError::AlreadyExists { .. }) => {}
@@ -396,6 +397,10 @@ impl Worker {
 }
 
 impl Desk {
+    fn id(&self) -> PartId {
+        self.part.id
+    }
+
     fn finish_broken(&mut self, claim: Claim, broken: Broken, message: String) {
         let how = How::Broken(broken, message);
         self.finished.push(Finished { claim, how, ran: Duration::ZERO, log: None, signals: 0 });

@@ -1,79 +1,96 @@
 //! What a worker does with nothing to claim: looks for tasks that became free, and after the others.
-use super::Worker;
-use crate::{clock::Monotonic, error::Error, patrol::Ground};
-use std::sync::Arc;
+use super::{Worker, queue::Known};
+use crate::{clock::Monotonic, error::Error, ids::PartId, key::OfPart, patrol::Ground};
+use std::{sync::Arc, time::Duration};
 
-/// When an idle worker looked around last.
+/// When a worker looked around last.
 #[derive(Debug, Default)]
 pub(super) struct Rounds {
-    recheck: Option<Monotonic>,
+    listed: Option<Monotonic>,
     patrol: Option<Monotonic>,
+    /// Whether it has had tasks: from then on its rank does not say which part is its own.
+    pub(super) has_worked: bool,
+    /// Where it looks at others' ledgers next.
+    turn: usize,
 }
 
 impl Worker {
-    /// Reads the ledgers that changed, and takes back what dead workers hold.
+    /// Lists which parts have begun or changed, reads a few of them, and takes back what dead workers hold.
     pub(super) async fn look_around(&mut self) -> Result<(), Error> {
         let (now, pace) = (self.deps.clock.now(), self.manifest().pace);
-        let due = |last: &mut Option<Monotonic>, every| {
-            let due = last.is_none_or(|last| now.since(last) >= every);
-            if due {
-                *last = Some(now);
-            }
-            due
-        };
-        let recheck = due(&mut self.queue.rounds.recheck, pace.recheck);
-        let patrol = due(&mut self.queue.rounds.patrol, pace.patrol);
-        if recheck {
-            self.recheck().await?;
+        if !self.queue.parts.is_empty() {
+            self.relist(pace.recheck).await?;
+            self.probe(pace.probes).await?;
         }
-        if patrol {
+        let last = &mut self.queue.rounds.patrol;
+        if last.is_none_or(|last| now.since(last) >= pace.patrol) {
+            *last = Some(now);
             self.walk().await?;
         }
         Ok(())
     }
 
-    async fn recheck(&mut self) -> Result<(), Error> {
-        let numbers: Vec<u64> = self.queue.segments.keys().copied().collect();
-        let Some(first) = numbers.first() else {
+    /// Learns from a listing which ledgers there are and which changed, unless it did so lately.
+    pub(super) async fn relist(&mut self, lately: Duration) -> Result<(), Error> {
+        let now = self.deps.clock.now();
+        if self.queue.rounds.listed.is_some_and(|last| now.since(last) < lately) {
+            return Ok(());
+        }
+        let Some(first) = self.queue.parts.keys().next().copied() else {
             return Ok(());
         };
-        let after = first.checked_sub(1).map(|n| self.keys.ledger(n));
-        let listed = self.deps.store.list(&self.keys.ledgers(), after.as_ref()).await?;
-        for entry in listed {
-            let Some(number) = entry.key.number() else {
+        self.queue.rounds.listed = Some(now);
+        let after = self.keys.part(first);
+        for entry in self.deps.store.list(&self.keys.parts(), Some(&after)).await? {
+            let Some((id, OfPart::Ledger)) = entry.key.of_part() else {
                 continue;
             };
-            let Some(known) = self.queue.segments.get(&number) else {
-                continue;
-            };
-            let seen = known.ledger.as_ref().and_then(|ledger| ledger.etag.as_ref());
-            if seen != Some(&entry.etag) {
-                self.read_again(number).await?;
+            if let Some(known) = self.queue.parts.get_mut(&id) {
+                let seen = match known {
+                    Known::Read(ledger) => ledger.etag.as_ref(),
+                    Known::Begun(etag) => etag.as_ref(),
+                    Known::Untouched => None,
+                };
+                if seen != Some(&entry.etag) {
+                    *known = Known::Begun(Some(entry.etag));
+                }
             }
         }
         Ok(())
     }
 
-    async fn read_again(&mut self, number: u64) -> Result<(), Error> {
-        match self.refresh(number).await {
-            Ok(_) => Ok(()),
-            Err(error @ (Error::Damaged { .. } | Error::Version { .. })) => {
-                self.queue.set_aside(number, &error);
-                Ok(())
-            }
-            Err(other) => Err(other),
+    /// Reads ledgers that others began or changed, a few at a time, each worker beginning elsewhere.
+    async fn probe(&mut self, most: usize) -> Result<(), Error> {
+        let unseen = self.queue.unseen();
+        if unseen.is_empty() {
+            return Ok(());
         }
+        if self.queue.rounds.turn == 0 {
+            self.queue.rounds.turn = self.deps.ids.random() as usize >> 1;
+        }
+        let from = self.queue.rounds.turn % unseen.len();
+        let chosen: Vec<PartId> =
+            unseen.iter().cycle().skip(from).take(most.min(unseen.len())).copied().collect();
+        self.queue.rounds.turn += chosen.len();
+        for id in chosen {
+            match self.refresh(id).await {
+                Ok(()) => {}
+                Err(error @ (Error::Damaged { .. } | Error::Version { .. })) => {
+                    self.queue.set_aside(id, &error);
+                }
+                Err(other) => return Err(other),
+            }
+        }
+        Ok(())
     }
 
     async fn walk(&mut self) -> Result<(), Error> {
-        let held: Vec<u64> = self
+        let held: Vec<PartId> = self
             .queue
-            .segments
+            .parts
             .iter()
-            .filter(|(_, known)| {
-                known.ledger.as_ref().is_some_and(|l| l.value.counts().claimed > 0)
-            })
-            .map(|(number, _)| *number)
+            .filter(|(_, known)| known.ledger().is_some_and(|l| l.value.counts().claimed > 0))
+            .map(|(id, _)| *id)
             .collect();
         if held.is_empty() {
             return Ok(());
@@ -81,8 +98,8 @@ impl Worker {
         let manifest = self.manifest();
         let (store, clock) = (&*self.deps.store, &*self.deps.clock);
         self.patrol.look(store, &self.keys, clock, manifest.pace.lease).await?;
-        for number in held {
-            let Some(seen) = self.queue.segments.get(&number).and_then(|k| k.ledger.clone()) else {
+        for id in held {
+            let Some(seen) = self.queue.parts.get(&id).and_then(Known::ledger).cloned() else {
                 continue;
             };
             let ground = Ground {
@@ -94,8 +111,8 @@ impl Worker {
                 fates: &*Arc::clone(&self.deps.fates),
                 me: Some(&self.me),
             };
-            if let Some(changed) = self.patrol.reclaim(&ground, number, &seen).await? {
-                self.queue.learn(number, changed);
+            if let Some(changed) = self.patrol.reclaim(&ground, id, &seen).await? {
+                self.queue.learn(id, changed);
             }
         }
         Ok(())

@@ -27,7 +27,10 @@ use evaluator::Evaluator;
 use parking_lot::Mutex;
 use pulse::{Orders, Pulse, Shared};
 use queue::Queue;
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 use tokio::sync::watch;
 
 /// Sealed chunks a worker keeps for tasks that share data.
@@ -125,14 +128,18 @@ pub async fn run(
     let shared = Arc::new(Shared {
         beat: Mutex::new(beat),
         manifest: Mutex::new(Arc::new(manifest.value.clone())),
+        disturbed: AtomicBool::new(false),
     });
     shared.set_state(WorkerState::Idle);
     let (store, clock) = (Arc::clone(&deps.store), Arc::clone(&deps.clock));
     let mut pulse = Pulse::new(store, clock, keys.clone(), Arc::clone(&shared), &manifest);
-    pulse.beat().await?;
+    // Where requests are billed, a worker that finds work at once need not also say that it is there.
+    if manifest.value.pace.looks_are_free() {
+        pulse.beat().await?;
+    }
     let (send, orders) = watch::channel(Orders::Work);
     let send = Arc::new(send);
-    let beating = tokio::spawn(pulse.run(Arc::clone(&send)));
+    let beating = tokio::spawn(pulse.run(Arc::clone(&send), Arc::clone(&deps.ids)));
     let relaying = tokio::spawn(relay_stop(stop, send));
 
     let mut worker = Worker {
@@ -194,14 +201,16 @@ impl Worker {
         let mut backoff = Backoff::new(pace.poll_min, pace.poll_max);
         let mut idle_since = self.deps.clock.now();
         let mut failing: Option<Monotonic> = None;
+        let mut rested = true;
         loop {
             if let Some(reason) = self.told_to_leave() {
                 return Ok(reason);
             }
-            match self.one_round(evaluator).await {
+            match self.one_round(evaluator, rested).await {
                 Ok(true) => {
                     failing = None;
-                    backoff.reset();
+                    rested = false;
+                    backoff = Backoff::new(self.first_wait(), pace.poll_max);
                     idle_since = self.deps.clock.now();
                     continue;
                 }
@@ -225,15 +234,34 @@ impl Worker {
                 _ = orders.wait_for(|o| *o != Orders::Work) => {}
                 () = self.deps.clock.sleep(wait) => {}
             }
+            rested = true;
         }
     }
 
-    /// Claims and works once. `false` when there is nothing to claim.
-    async fn one_round(&mut self, evaluator: &mut dyn Evaluator) -> Result<bool, Error> {
-        let reopened = self.manifest().reopened;
-        self.queue.discover(&*self.deps.store, &self.keys, reopened).await?;
-        let Some(hand) = self.next_hand().await? else {
-            self.look_around().await?;
+    /// Where tasks are long, new ones can wait a little longer to be found.
+    fn first_wait(&self) -> Duration {
+        let pace = self.manifest().pace;
+        let share = Duration::from_secs_f64(self.mean_ms.unwrap_or(0.0) / 20e3);
+        share.clamp(pace.poll_min, pace.poll_max)
+    }
+
+    /// Claims and works once, looking for new segments once it has waited. `false` when there is nothing.
+    async fn one_round(
+        &mut self,
+        evaluator: &mut dyn Evaluator,
+        rested: bool,
+    ) -> Result<bool, Error> {
+        let mut hand = self.next_hand().await?;
+        if hand.is_none() && rested {
+            let reopened = self.manifest().reopened;
+            self.queue.discover(&*self.deps.store, &self.keys, reopened).await?;
+            hand = self.next_hand().await?;
+            if hand.is_none() {
+                self.look_around().await?;
+                hand = self.next_hand().await?;
+            }
+        }
+        let Some(hand) = hand else {
             return Ok(false);
         };
         self.shared.set_state(WorkerState::Busy);
@@ -258,7 +286,11 @@ impl Worker {
             beat.state = WorkerState::Left { reason, fault };
             beat.clone()
         };
+        // A session that was deleted is written to no more.
+        if !matches!(self.deps.store.head(&self.keys.manifest()).await, Ok(Some(_))) {
+            return;
+        }
         // A heartbeat that stands still says the same, only later.
-        let _ = pulse::write_beat(&*self.deps.store, &self.keys, &beat, None).await;
+        let _ = pulse::write_end(&*self.deps.store, &self.keys, &beat).await;
     }
 }

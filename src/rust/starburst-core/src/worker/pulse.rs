@@ -4,14 +4,21 @@ use crate::{
     envelope::{self, Kind},
     error::Error,
     heartbeat::{Heartbeat, WorkerState},
-    ids::WorkerId,
-    key::SessionKeys,
+    ids::{Ids, WorkerId},
+    key::{Key, SessionKeys},
     manifest::{Lifetime, Manifest, SessionState},
     store::{ETag, Store, StoreError},
     update::{self, Versioned},
 };
+use bytes::Bytes;
 use parking_lot::Mutex;
-use std::sync::Arc;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 use tokio::sync::watch;
 
 /// What a worker is to do.
@@ -30,12 +37,18 @@ pub struct Shared {
     pub beat: Mutex<Heartbeat>,
     /// The manifest as it was read last.
     pub manifest: Mutex<Arc<Manifest>>,
+    /// Somebody changed the heartbeat: there is something to look at.
+    pub disturbed: AtomicBool,
 }
 
 impl Shared {
     /// Says where the worker stands from now on.
     pub fn set_state(&self, state: WorkerState) {
         self.beat.lock().state = state;
+    }
+    /// Whether somebody wants this worker to look at its claims; asked once.
+    pub fn take_disturbed(&self) -> bool {
+        self.disturbed.swap(false, Ordering::Relaxed)
     }
     /// The manifest as it was read last.
     pub fn manifest(&self) -> Arc<Manifest> {
@@ -52,7 +65,17 @@ pub struct Pulse {
     shared: Arc<Shared>,
     etag: Option<ETag>,
     manifest_etag: Option<ETag>,
-    owner: Option<(ETag, Monotonic)>,
+    /// When the manifest was looked at last.
+    looked: Monotonic,
+    owner: Option<OwnerSeen>,
+}
+
+/// The owner's heartbeat.
+#[derive(Debug)]
+struct OwnerSeen {
+    etag: ETag,
+    since: Monotonic,
+    looked: Monotonic,
 }
 
 impl Pulse {
@@ -64,41 +87,67 @@ impl Pulse {
         shared: Arc<Shared>,
         manifest: &Versioned<Manifest>,
     ) -> Self {
-        let manifest_etag = manifest.etag.clone();
-        Self { store, clock, keys, shared, etag: None, manifest_etag, owner: None }
+        let (manifest_etag, looked) = (manifest.etag.clone(), clock.now());
+        Self { store, clock, keys, shared, etag: None, manifest_etag, looked, owner: None }
     }
 
-    /// Writes the heartbeat once.
+    /// Writes the heartbeat once. `true` when somebody had changed it meanwhile, which asks for a look.
     ///
     /// # Errors
     /// A failure of the store.
-    pub async fn beat(&mut self) -> Result<(), Error> {
+    pub async fn beat(&mut self) -> Result<bool, Error> {
         let beat = {
             let mut beat = self.shared.beat.lock();
             beat.beat += 1;
             beat.clone()
         };
-        self.etag = Some(write_beat(&*self.store, &self.keys, &beat, self.etag.take()).await?);
-        Ok(())
+        let body = envelope::encode(Kind::Heartbeat, &beat)?;
+        let key = self.keys.beat(&beat.worker);
+        if let Some(seen) = self.etag.take() {
+            match self.store.replace(&key, body.clone(), &seen).await {
+                Ok(etag) => {
+                    self.etag = Some(etag);
+                    return Ok(false);
+                }
+                Err(StoreError::VersionMismatch { .. } | StoreError::Unanswered { .. }) => {}
+                Err(other) => return Err(other.into()),
+            }
+            // Gone with its session, perhaps: nothing is written before that is known.
+            if self.store.head(&key).await?.is_none() {
+                return Err(StoreError::NotFound { key }.into());
+            }
+            self.etag = Some(overwrite(&*self.store, &key, body, None).await?);
+            return Ok(true);
+        }
+        self.etag = Some(overwrite(&*self.store, &key, body, None).await?);
+        Ok(false)
     }
 
-    /// Looks at the manifest and the owner.
+    /// Looks at the manifest and the owner, each when it is due; at the manifest also when `asked`.
     ///
     /// # Errors
     /// A failure of the store, or a damaged manifest.
-    pub async fn orders(&mut self) -> Result<Orders, Error> {
-        match self.read_manifest().await {
-            Ok(()) => {}
-            Err(Error::Store(StoreError::NotFound { .. })) => {
-                return Ok(Orders::Leave("the session was deleted".into()));
+    pub async fn orders(&mut self, asked: bool) -> Result<Orders, Error> {
+        let (now, pace) = (self.clock.now(), self.shared.manifest().pace);
+        let idle = self.shared.beat.lock().state == WorkerState::Idle;
+        if asked || idle || now.since(self.looked) >= pace.orders {
+            match self.read_manifest().await {
+                Ok(()) => self.looked = now,
+                Err(Error::Store(StoreError::NotFound { .. })) => {
+                    return Ok(Orders::Leave("the session was deleted".into()));
+                }
+                Err(other) => return Err(other),
             }
-            Err(other) => return Err(other),
         }
         let manifest = self.shared.manifest();
         if manifest.state == SessionState::Closed {
             return Ok(Orders::Leave("the session was closed".into()));
         }
         if !manifest.is_live(self.clock.wall()) {
+            // It may have been extended since it was looked at.
+            if !asked && !idle {
+                return Box::pin(self.orders(true)).await;
+            }
             return Ok(Orders::Leave("the session reached its time limit".into()));
         }
         if manifest.lifetime == Lifetime::Owned && self.owner_is_silent(&manifest).await? {
@@ -123,27 +172,45 @@ impl Pulse {
     }
 
     async fn owner_is_silent(&mut self, manifest: &Manifest) -> Result<bool, Error> {
+        let (now, pace) = (self.clock.now(), manifest.pace);
+        // A beat comes a little late at times: what is nearly due is due.
+        let due = |seen: &OwnerSeen| now.since(seen.looked) + pace.owner / 4 >= pace.owner;
+        if self.owner.as_ref().is_some_and(|seen| !due(seen)) {
+            return Ok(false);
+        }
         let etag = self.store.head(&self.keys.owner()).await?.unwrap_or(ETag(String::new()));
-        let now = self.clock.now();
-        match &self.owner {
-            Some((seen, since)) if *seen == etag => Ok(now.since(*since) >= manifest.pace.lease),
+        match &mut self.owner {
+            Some(seen) if seen.etag == etag => {
+                seen.looked = now;
+                Ok(now.since(seen.since) >= pace.owner_lease)
+            }
             Some(_) | None => {
-                self.owner = Some((etag, now));
+                self.owner = Some(OwnerSeen { etag, since: now, looked: now });
                 Ok(false)
             }
         }
     }
 
+    async fn beat_and_look(&mut self) -> Result<Orders, Error> {
+        if self.etag.is_none() {
+            // Nothing is written into a session that may have been deleted.
+            let orders = self.orders(true).await?;
+            if orders != Orders::Work {
+                return Ok(orders);
+            }
+        }
+        let disturbed = self.beat().await?;
+        self.shared.disturbed.fetch_or(disturbed, Ordering::Relaxed);
+        self.orders(disturbed).await
+    }
+
     /// Beats and looks until told to leave; what it learns goes to `orders`.
-    pub async fn run(mut self, orders: Arc<watch::Sender<Orders>>) {
-        let silence_since = |since: &mut Option<Monotonic>, now| *since.get_or_insert(now);
+    pub async fn run(mut self, orders: Arc<watch::Sender<Orders>>, ids: Arc<dyn Ids>) {
         let mut failing: Option<Monotonic> = None;
         loop {
             let pace = self.shared.manifest().pace;
-            let learned = match self.beat().await {
-                Ok(()) => self.orders().await,
-                Err(e) => Err(e),
-            };
+            self.clock.sleep(spread(pace.heartbeat, &*ids)).await;
+            let learned = self.beat_and_look().await;
             match learned {
                 Ok(Orders::Work) => failing = None,
                 Ok(leave) => {
@@ -157,29 +224,68 @@ impl Pulse {
                 }
                 Err(error) => {
                     let now = self.clock.now();
-                    let since = silence_since(&mut failing, now);
+                    let since = *failing.get_or_insert(now);
                     if now.since(since) > pace.lease * 10 {
                         let _ = orders.send(Orders::Leave(error.chain().join(": ")));
                     }
                 }
             }
-            self.clock.sleep(pace.heartbeat).await;
         }
     }
 }
 
-/// Writes a heartbeat over the one at `seen`, or over whatever is there.
+/// Up to a tenth more, so that workers that started together do not beat together for ever.
+fn spread(time: Duration, ids: &dyn Ids) -> Duration {
+    time + time / 10 * u32::try_from(ids.random() % 1024).unwrap_or(0) / 1024
+}
+
+/// Makes a worker look at the session and at its claims with its next heartbeat, by changing that.
 ///
 /// # Errors
 /// A failure of the store.
-pub async fn write_beat(
+pub async fn disturb(
+    store: &dyn Store,
+    keys: &SessionKeys,
+    worker: &WorkerId,
+) -> Result<(), Error> {
+    let key = keys.beat(worker);
+    let object = match store.get(&key).await {
+        Ok(object) => object,
+        // It has not beaten yet: it will look at the session before it does.
+        Err(StoreError::NotFound { .. }) => return Ok(()),
+        Err(other) => return Err(other.into()),
+    };
+    let (mut beat, _) = envelope::decode::<Heartbeat>(Kind::Heartbeat, &key, &object.body)?;
+    beat.disturbed += 1;
+    match store.replace(&key, envelope::encode(Kind::Heartbeat, &beat)?, &object.etag).await {
+        // It has beaten just now. Its next beat is far away, so once more.
+        Err(StoreError::VersionMismatch { .. }) => {
+            let Ok(object) = store.get(&key).await else {
+                return Ok(());
+            };
+            let (mut beat, _) = envelope::decode::<Heartbeat>(Kind::Heartbeat, &key, &object.body)?;
+            beat.disturbed += 1;
+            let again = envelope::encode(Kind::Heartbeat, &beat)?;
+            let _ = store.replace(&key, again, &object.etag).await;
+            Ok(())
+        }
+        Ok(_) | Err(StoreError::Unanswered { .. }) => Ok(()),
+        Err(other) => Err(other.into()),
+    }
+}
+
+/// Says that a worker has left, or that it cannot serve the session, and why.
+///
+/// # Errors
+/// A failure of the store.
+pub async fn write_end(
     store: &dyn Store,
     keys: &SessionKeys,
     beat: &Heartbeat,
-    seen: Option<ETag>,
-) -> Result<ETag, Error> {
+) -> Result<(), Error> {
     let body = envelope::encode(Kind::Heartbeat, beat)?;
-    overwrite(store, &keys.worker(&beat.worker), body, seen).await
+    overwrite(store, &keys.end(&beat.worker), body, None).await?;
+    Ok(())
 }
 
 /// Writes an object that has one writer, whatever version of its own is there.
@@ -188,8 +294,8 @@ pub async fn write_beat(
 /// A failure of the store.
 pub async fn overwrite(
     store: &dyn Store,
-    key: &crate::key::Key,
-    body: bytes::Bytes,
+    key: &Key,
+    body: Bytes,
     seen: Option<ETag>,
 ) -> Result<ETag, Error> {
     let mut seen = seen;
@@ -237,5 +343,6 @@ pub fn first_beat(
         started_at: clock.wall(),
         finished: 0,
         busy_ms: 0,
+        disturbed: 0,
     }
 }

@@ -1,37 +1,60 @@
-//! What a worker knows of the segments, and how it claims from them.
+//! What a worker knows of the parts of segments, and how it claims from them.
+//!
+//! Its own part comes first, by its rank, so that workers that start together do not meet. Then parts nobody has
+//! begun, then those of which it knows that tasks wait, then a few looks at what others work on.
 use super::{Worker, idle::Rounds};
 use crate::{
     envelope::{self, Kind},
     error::Error,
+    ids::PartId,
     key::SessionKeys,
     ledger::{Claim, Ended, Ledger},
-    segment::Segment,
-    store::{Store, StoreError},
+    segment::{Part, Segment},
+    store::{ETag, Store, StoreError},
     tail::Tail,
     update::{self, Versioned},
 };
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// The most tasks one claim takes.
 const CLAIM_MAX: usize = 64;
 /// Segments whose payloads are kept in memory.
 const SEGMENTS_KEPT: usize = 4;
 
-/// What is known of one segment.
-#[derive(Debug, Default)]
-pub(super) struct Known {
-    /// The ledger as it was seen last; none when nobody has claimed from the segment yet.
-    pub(super) ledger: Option<Versioned<Ledger>>,
-    /// Nothing was waiting when it was seen last.
-    exhausted: bool,
+/// What is known of one part.
+#[derive(Debug)]
+pub(super) enum Known {
+    /// Nobody seems to have claimed from it yet.
+    Untouched,
+    /// There is a ledger that was not read, at this version if it is known.
+    Begun(Option<ETag>),
+    /// The ledger as it was read last.
+    Read(Versioned<Ledger>),
 }
 
-/// All segments this worker has heard of and not seen ended.
+impl Known {
+    pub(super) fn ledger(&self) -> Option<&Versioned<Ledger>> {
+        match self {
+            Known::Read(ledger) => Some(ledger),
+            Known::Untouched | Known::Begun(_) => None,
+        }
+    }
+    fn pending(&self) -> bool {
+        self.ledger().is_some_and(|ledger| ledger.value.counts().pending > 0)
+    }
+}
+
+/// All parts this worker has heard of and not seen ended.
 #[derive(Debug)]
 pub(super) struct Queue {
     tail: Tail,
-    pub(super) segments: BTreeMap<u64, Known>,
-    loaded: Vec<(u64, Arc<Segment>)>,
+    /// Segments that were not read yet, and whether their tasks may have been worked on.
+    unread: BTreeMap<u64, bool>,
+    pub(super) parts: BTreeMap<PartId, Known>,
+    loaded: Vec<(u64, Vec<Arc<Part>>)>,
     damage: Option<String>,
     rank: u32,
     pub(super) rounds: Rounds,
@@ -39,11 +62,10 @@ pub(super) struct Queue {
     reopened: u64,
 }
 
-/// Claimed tasks of one segment.
+/// Claimed tasks of one part.
 #[derive(Debug)]
 pub(super) struct Hand {
-    pub(super) number: u64,
-    pub(super) segment: Arc<Segment>,
+    pub(super) part: Arc<Part>,
     pub(super) claims: Vec<Claim>,
 }
 
@@ -63,7 +85,8 @@ impl Queue {
     pub(super) fn new(rank: u32) -> Self {
         Self {
             tail: Tail::default(),
-            segments: BTreeMap::new(),
+            unread: BTreeMap::new(),
+            parts: BTreeMap::new(),
             loaded: Vec::new(),
             damage: None,
             rank,
@@ -79,87 +102,144 @@ impl Queue {
         keys: &SessionKeys,
         reopened: u64,
     ) -> Result<(), Error> {
-        if self.reopened != reopened {
-            // Any segment that had ended may have waiting tasks again.
-            self.reopened = reopened;
-            self.tail = Tail::default();
+        let again = self.reopened != reopened;
+        let mut tail = if again { Tail::default() } else { self.tail };
+        let news = tail.advance(store, keys).await?;
+        if again {
+            // Any part that had ended may have waiting tasks again.
+            self.loaded.clear();
         }
-        for number in self.tail.advance(store, keys).await? {
-            self.segments.entry(number).or_default();
-        }
+        self.unread.extend(news.into_iter().map(|number| (number, again)));
+        (self.tail, self.reopened) = (tail, reopened);
         Ok(())
     }
 
-    /// Segments that may have waiting tasks, beginning at this worker's own.
-    fn candidates(&self) -> Vec<u64> {
-        let open = self.segments.iter().filter(|(_, known)| !known.exhausted);
-        let mut numbers: Vec<u64> = open.map(|(number, _)| *number).collect();
-        if !numbers.is_empty() {
-            let own = self.rank as usize % numbers.len();
-            numbers.rotate_left(own);
-        }
-        numbers
+    /// This worker's first choice among these.
+    fn own<T: Copy>(&self, among: &[T]) -> Option<T> {
+        among.get(self.rank as usize % among.len().max(1)).copied()
     }
 
-    /// Remembers a ledger; forgets a segment that has ended.
-    pub(super) fn learn(&mut self, number: u64, ledger: Versioned<Ledger>) {
+    fn some(&self, which: impl Fn(&Known) -> bool) -> Vec<PartId> {
+        self.parts.iter().filter(|(_, known)| which(known)).map(|(id, _)| *id).collect()
+    }
+
+    /// The part to claim from next.
+    fn choice(&self) -> Option<PartId> {
+        let waiting = self.own(&self.some(Known::pending));
+        waiting.or_else(|| self.own(&self.some(|known| matches!(known, Known::Untouched))))
+    }
+
+    /// Parts that others began and that were not looked at since.
+    pub(super) fn unseen(&self) -> Vec<PartId> {
+        self.some(|known| matches!(known, Known::Begun(_)))
+    }
+
+    /// Whether a choice may be somebody else's by now.
+    fn is_blind(&self) -> bool {
+        self.some(|known| matches!(known, Known::Untouched)).len() > 1
+    }
+
+    /// Remembers a ledger; forgets a part that has ended.
+    pub(super) fn learn(&mut self, id: PartId, ledger: Versioned<Ledger>) {
         if ledger.value.is_final() {
-            self.segments.remove(&number);
-            self.loaded.retain(|(n, _)| *n != number);
-            return;
+            self.forget(id);
+        } else {
+            self.parts.insert(id, Known::Read(ledger));
         }
-        let exhausted = ledger.value.counts().pending == 0;
-        self.segments.insert(number, Known { ledger: Some(ledger), exhausted });
     }
 
-    /// Sets aside a segment that cannot be read, so that the others are worked on first.
-    pub(super) fn set_aside(&mut self, number: u64, error: &Error) {
-        self.segments.remove(&number);
+    fn forget(&mut self, id: PartId) {
+        self.parts.remove(&id);
+        let left: BTreeSet<u64> = self.parts.keys().map(|id| id.segment()).collect();
+        self.loaded.retain(|(number, _)| left.contains(number));
+    }
+
+    /// Sets aside a part that cannot be read, so that the others are worked on first.
+    pub(super) fn set_aside(&mut self, id: PartId, error: &Error) {
+        self.forget(id);
         self.damage = Some(error.chain().join(": "));
     }
 
     /// What could not be read, once everything else is done.
     pub(super) fn damage(&self) -> Option<String> {
-        self.damage.clone().filter(|_| self.segments.is_empty())
+        let done = self.parts.is_empty() && self.unread.is_empty();
+        self.damage.clone().filter(|_| done)
     }
 
-    fn waiting(&self, number: u64, len: usize) -> usize {
-        let ledger = self.segments.get(&number).and_then(|known| known.ledger.as_ref());
+    fn waiting(&self, id: PartId, len: usize) -> usize {
+        let ledger = self.parts.get(&id).and_then(Known::ledger);
         ledger.map_or(len, |l| usize::try_from(l.value.counts().pending).unwrap_or(len))
     }
 }
 
+fn is_unreadable(error: &Error) -> bool {
+    matches!(error, Error::Damaged { .. } | Error::Version { .. })
+}
+
 impl Worker {
-    /// Claims from the first segment that has something, or says that none has.
+    /// Claims from the first part that has something, or says that none has.
     pub(super) async fn next_hand(&mut self) -> Result<Option<Hand>, Error> {
-        for number in self.queue.candidates() {
-            match self.claim_from(number).await {
-                Ok(Some(hand)) => return Ok(Some(hand)),
-                Ok(None) => {}
-                Err(error @ (Error::Damaged { .. } | Error::Version { .. })) => {
-                    self.queue.set_aside(number, &error);
+        loop {
+            if self.queue.is_blind() && self.queue.rounds.has_worked {
+                self.relist(self.manifest().pace.claim).await?;
+            }
+            let Some(id) = self.queue.choice() else {
+                if self.read_segment().await? {
+                    continue;
                 }
+                return Ok(None);
+            };
+            match self.claim_from(id).await {
+                Ok(Some(hand)) => {
+                    self.queue.rounds.has_worked = true;
+                    return Ok(Some(hand));
+                }
+                Ok(None) => {}
+                Err(error) if is_unreadable(&error) => self.queue.set_aside(id, &error),
                 Err(other) => return Err(other),
             }
         }
-        Ok(None)
     }
 
-    async fn claim_from(&mut self, number: u64) -> Result<Option<Hand>, Error> {
-        let segment = self.segment(number).await?;
-        let claim = self.claim_size(number, segment.index.tasks.len());
+    /// Reads one of the segments that were not read yet. `false` when there is none.
+    async fn read_segment(&mut self) -> Result<bool, Error> {
+        let unread: Vec<u64> = self.queue.unread.keys().copied().collect();
+        let Some(number) = self.queue.own(&unread) else {
+            return Ok(false);
+        };
+        let begun = self.queue.unread.get(&number).copied().unwrap_or_default();
+        match self.load(number).await {
+            Ok(parts) => {
+                for part in parts {
+                    let known = if begun { Known::Begun(None) } else { Known::Untouched };
+                    self.queue.parts.entry(part.id).or_insert(known);
+                }
+            }
+            Err(error) if is_unreadable(&error) => {
+                self.queue.damage = Some(error.chain().join(": "));
+            }
+            Err(other) => return Err(other),
+        }
+        self.queue.unread.remove(&number);
+        Ok(true)
+    }
+
+    async fn claim_from(&mut self, id: PartId) -> Result<Option<Hand>, Error> {
+        let part = self.part(id).await?;
+        let claim = self.claim_size(id, part.tasks.len());
         let settlement = Settlement { claim, ..Settlement::default() };
-        let claims = self.settle(number, &segment, &settlement).await?;
-        Ok((!claims.is_empty()).then_some(Hand { number, segment, claims }))
+        let claims = self.settle(&part, &settlement).await?;
+        Ok((!claims.is_empty()).then_some(Hand { part, claims }))
     }
 
     /// How many tasks to take: a share of what waits, and no more than a moment's work.
-    pub(super) fn claim_size(&self, number: u64, len: usize) -> usize {
-        let waiting = self.queue.waiting(number, len);
+    pub(super) fn claim_size(&self, id: PartId, len: usize) -> usize {
+        let waiting = self.queue.waiting(id, len);
         let manifest = self.manifest();
-        let open = self.queue.segments.values().filter(|known| !known.exhausted).count();
+        let open =
+            self.queue.some(|known| matches!(known, Known::Untouched) || known.pending()).len();
         let workers = manifest.workers as usize;
-        // With a segment for every worker nobody waits for this one's tasks.
+        // With a part for every worker nobody waits for this one's tasks.
         let share = if open >= 2 * workers {
             waiting
         } else {
@@ -173,18 +253,25 @@ impl Worker {
         share.min(moment).clamp(1, CLAIM_MAX)
     }
 
-    pub(super) async fn segment(&mut self, number: u64) -> Result<Arc<Segment>, Error> {
-        if let Some((_, segment)) = self.queue.loaded.iter().find(|(n, _)| *n == number) {
-            return Ok(Arc::clone(segment));
+    async fn part(&mut self, id: PartId) -> Result<Arc<Part>, Error> {
+        let parts = self.load(id.segment()).await?;
+        let found = parts.into_iter().find(|part| part.id == id);
+        found.ok_or_else(|| Error::Internal { detail: format!("there is no part {id}") })
+    }
+
+    async fn load(&mut self, number: u64) -> Result<Vec<Arc<Part>>, Error> {
+        if let Some((_, parts)) = self.queue.loaded.iter().find(|(n, _)| *n == number) {
+            return Ok(parts.clone());
         }
         let key = self.keys.segment(number);
         let object = self.deps.store.get(&key).await?;
-        let segment = Arc::new(Segment::decode(&key, &object.body)?);
+        let parts = Segment::decode(&key, &object.body)?.into_parts(number);
+        let parts: Vec<Arc<Part>> = parts.into_iter().map(Arc::new).collect();
         if self.queue.loaded.len() >= SEGMENTS_KEPT {
             self.queue.loaded.remove(0);
         }
-        self.queue.loaded.push((number, Arc::clone(&segment)));
-        Ok(segment)
+        self.queue.loaded.push((number, parts.clone()));
+        Ok(parts)
     }
 
     /// Writes what is settled and claims more, all in one compare-and-swap.
@@ -192,12 +279,11 @@ impl Worker {
     /// A settled task whose claim was lost is passed over: what this worker has to say of it is void.
     pub(super) async fn settle(
         &mut self,
-        number: u64,
-        segment: &Segment,
+        part: &Part,
         settlement: &Settlement,
     ) -> Result<Vec<Claim>, Error> {
         let manifest = self.manifest();
-        let (me, len) = (self.me.clone(), segment.index.tasks.len());
+        let (me, len) = (self.me.clone(), part.tasks.len());
         let at = self.deps.clock.wall();
         let change = |ledger: &mut Ledger| {
             let before = ledger.clone();
@@ -215,35 +301,33 @@ impl Worker {
             let claims = ledger.claim(&me, settlement.claim, &settlement.in_hand);
             (*ledger != before || !claims.is_empty()).then_some(claims)
         };
-        let key = self.keys.ledger(number);
-        let seen = self.queue.segments.get(&number).and_then(|known| known.ledger.clone());
-        let missing = || Some(Ledger::new(len));
+        let key = self.keys.ledger(part.id);
+        // A ledger that was there and is gone went with its session, and must not be made anew.
+        let (seen, may_begin) = match self.queue.parts.get(&part.id) {
+            Some(Known::Read(ledger)) => (Some(ledger.clone()), false),
+            // As far as is known the ledger begins here; if not, the write says so.
+            Some(Known::Untouched) => {
+                (Some(Versioned { value: Ledger::new(len), etag: None }), true)
+            }
+            Some(Known::Begun(listed)) => (None, listed.is_none()),
+            None => (None, true),
+        };
+        let missing = || may_begin.then(|| Ledger::new(len));
         let (store, ids) = (&*self.deps.store, &*self.deps.ids);
-        match update::update(store, ids, &key, seen, missing, change).await? {
-            Some((claims, ledger)) => {
-                if ledger.value.tasks.len() != len {
-                    let detail = "it does not fit its segment".into();
-                    return Err(Error::Damaged { key: key.to_string(), detail });
-                }
-                self.queue.learn(number, ledger);
-                Ok(claims)
-            }
-            None => {
-                self.refresh(number).await?;
-                Ok(Vec::new())
-            }
+        let (claims, ledger) = update::update(store, ids, &key, seen, missing, change).await?;
+        if ledger.value.tasks.len() != len {
+            let detail = "it does not fit its segment".into();
+            return Err(Error::Damaged { key: key.to_string(), detail });
         }
+        self.queue.learn(part.id, ledger);
+        Ok(claims.unwrap_or_default())
     }
 
-    /// Reads a ledger again if it changed. `false` when it did not.
-    pub(super) async fn refresh(&mut self, number: u64) -> Result<bool, Error> {
-        let key = self.keys.ledger(number);
-        let etag = self
-            .queue
-            .segments
-            .get(&number)
-            .and_then(|known| known.ledger.as_ref())
-            .and_then(|ledger| ledger.etag.clone());
+    /// Reads a ledger again if it changed.
+    pub(super) async fn refresh(&mut self, id: PartId) -> Result<(), Error> {
+        let key = self.keys.ledger(id);
+        let known = self.queue.parts.get(&id);
+        let etag = known.and_then(Known::ledger).and_then(|ledger| ledger.etag.clone());
         let object = match &etag {
             Some(etag) => self.deps.store.get_if_changed(&key, etag).await,
             None => self.deps.store.get(&key).await.map(Some),
@@ -251,19 +335,14 @@ impl Worker {
         match object {
             Ok(Some(object)) => {
                 let (value, _) = envelope::decode(Kind::Ledger, &key, &object.body)?;
-                self.queue.learn(number, Versioned { value, etag: Some(object.etag) });
-                Ok(true)
+                self.queue.learn(id, Versioned { value, etag: Some(object.etag) });
+                Ok(())
             }
-            Ok(None) => {
-                // Nothing changed, so nothing waits either: this was asked because a claim got nothing.
-                if let Some(known) = self.queue.segments.get_mut(&number)
-                    && let Some(ledger) = &known.ledger
-                {
-                    known.exhausted = ledger.value.counts().pending == 0;
-                }
-                Ok(false)
+            Ok(None) => Ok(()),
+            Err(StoreError::NotFound { .. }) => {
+                self.queue.parts.insert(id, Known::Untouched);
+                Ok(())
             }
-            Err(StoreError::NotFound { .. }) => Ok(false),
             Err(other) => Err(other.into()),
         }
     }

@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 use starburst_core::{
     envelope::{self, Kind},
     ids::WorkerId,
-    key::Key,
+    key::{Key, OfPart, OfWorker},
     ledger::{Ending, Ledger, TaskState},
     store::{ETag, Entry, Object, Store, StoreError},
 };
@@ -71,13 +71,11 @@ impl Log {
         let mut ledgers: HashMap<Key, Ledger> = HashMap::new();
         let mut beats: HashMap<WorkerId, Duration> = HashMap::new();
         for write in self.0.lock().iter() {
-            if write.key.as_str().contains("/workers/") {
-                if let Ok(worker) = WorkerId::parse(write.key.last()) {
-                    beats.insert(worker, write.at);
-                }
+            if let Some((worker, OfWorker::Beat)) = write.key.of_worker() {
+                beats.insert(worker, write.at);
                 continue;
             }
-            if !write.key.as_str().contains("/ledgers/") {
+            if !matches!(write.key.of_part(), Some((_, OfPart::Ledger))) {
                 continue;
             }
             let (ledger, _) =
