@@ -1,0 +1,75 @@
+//! Stores on the S3 of the tests.
+#![allow(dead_code)] // each test file uses its share
+#![allow(clippy::unwrap_used)] // a test's helper fails its test
+use aws_sdk_s3::{
+    Client,
+    config::{BehaviorVersion, Credentials, Region, retry::RetryConfig},
+};
+use aws_smithy_http_client::Builder;
+use starburst_aws::s3::{S3Access, S3Location, S3Store};
+use starburst_core::{
+    ids::{PartId, SessionId},
+    key::{Key, SessionKeys},
+    retry::{RetryPolicy, RetryStore},
+    store::Store,
+};
+use starburst_local::{SystemClock, SystemIds};
+use starburst_testkit::s3::S3Server;
+use std::sync::Arc;
+
+/// A bucket of a test's server, and how to get there without the process's environment.
+#[derive(Debug, Clone)]
+pub(crate) struct Bucket {
+    client: Client,
+    place: S3Location,
+}
+
+impl Bucket {
+    pub(crate) async fn on(server: &S3Server) -> Self {
+        Self::with(server, S3Server::ACCESS_KEY, S3Server::SECRET_KEY)
+    }
+
+    pub(crate) fn with(server: &S3Server, access_key: &str, secret_key: &str) -> Self {
+        let config = aws_sdk_s3::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .http_client(Builder::new().build_http())
+            .credentials_provider(Credentials::new(access_key, secret_key, None, None, "test"))
+            .region(Region::new("us-east-1"))
+            .endpoint_url(server.endpoint())
+            .force_path_style(true)
+            .retry_config(RetryConfig::disabled())
+            .build();
+        let place = S3Location::parse(&format!("s3://{}", S3Server::BUCKET)).unwrap();
+        Self { client: Client::from_conf(config), place }
+    }
+
+    pub(crate) fn named(mut self, bucket: &str) -> Self {
+        self.place.bucket = bucket.to_owned();
+        self
+    }
+
+    /// One try for each call.
+    pub(crate) fn one_try(&self) -> Arc<dyn Store> {
+        let access = S3Access { profile: Some("lab".into()), ..S3Access::default() };
+        Arc::new(S3Store::new(self.client.clone(), self.place.clone(), access))
+    }
+
+    /// As [`starburst_aws::s3::connect`] makes one.
+    pub(crate) fn store(&self) -> Arc<dyn Store> {
+        let (clock, ids) = (Arc::new(SystemClock::default()), Arc::new(SystemIds));
+        Arc::new(RetryStore::new(self.one_try(), clock, ids, RetryPolicy::default()))
+    }
+
+    pub(crate) fn folder(&self, name: &str) -> Arc<dyn Store> {
+        let place = S3Location { prefix: format!("{name}/"), ..self.place.clone() };
+        Self { client: self.client.clone(), place }.store()
+    }
+}
+
+pub(crate) fn keys() -> SessionKeys {
+    SessionKeys::new(SessionId::parse("s").unwrap())
+}
+
+pub(crate) fn key() -> Key {
+    keys().ledger(PartId(0))
+}
