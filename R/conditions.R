@@ -4,6 +4,7 @@ error_kinds <- c(
   "invalid_input",
   "not_found",
   "permission",
+  "unauthenticated",
   "capacity",
   "unavailable",
   "worker_lost",

@@ -16,7 +16,7 @@ abort_native <- function(err, call) {
   if (identical(err$kind, "raised")) {
     stop(simpleError(err$message))
   }
-  todo <- next_step(err$kind)
+  todo <- if (is.null(err$advice)) next_step(err$kind) else err$advice
   starburst_abort(
     c(
       err$message,
@@ -38,7 +38,8 @@ next_step <- function(kind) {
       "attach again with `starburst_session_attach(id)`"
     ),
     not_found = "`starburst_list_sessions()` shows the sessions there are",
-    permission = "choose a directory you may write to: `options(starburst.directory = )`",
+    permission = "choose a store you may write to: `options(starburst.store = )`",
+    unauthenticated = "sign in to AWS, or set `AWS_PROFILE`",
     unavailable = "nothing that was submitted is lost; put it right and try again",
     closed = "results that are there can be collected; for new work open a session with `starburst_session()`",
     worker_lost = "the log of a worker is shown by `$logs(id)`; memory is the usual cause",

@@ -26,7 +26,8 @@
 #'   16. What `parallelly::availableCores()` says there. Default 4.
 #' @param memory (string or number) Memory of each worker, such as `"8GB"`,
 #'   `"512MB"` or a number of GB; checked with `cpu` as a pair. Default `"8GB"`.
-#' @param region (string or `NULL`) AWS region. Not used by `"LOCAL"`.
+#' @param region (string or `NULL`) AWS region, such as `"eu-central-1"`: of the
+#'   bucket when the store is one. Default `NULL`: as the environment says.
 #' @param timeout (number) Seconds one task may run before it alone is stopped.
 #'   Default 3600.
 #' @param launch_type (string) Where workers run, in any case: `"LOCAL"` (this

@@ -69,7 +69,7 @@
 #' `starburst_error_version` when workers cannot read what this R writes.
 #'
 #' @examples
-#' old <- options(starburst.directory = tempfile("store"))
+#' old <- options(starburst.store = tempfile("store"))
 #' session <- starburst_session(workers = 1, launch_type = "LOCAL")
 #' id <- session$submit({
 #'   message("working")

@@ -7,11 +7,14 @@
 #' `starburst_session()` makes a session, `starburst_session_attach()` returns
 #' to one, `starburst_list_sessions()` shows which there are.
 #'
-#' ## Where a local session lives
-#' With `launch_type = "LOCAL"` the store is a directory: the option
-#' `starburst.directory`, the environment variable `STARBURST_DIRECTORY`, or
-#' `tools::R_user_dir("starburst", "data")`. Workers are processes of this
-#' machine. They go on when R ends, and leave when they have found nothing to
+#' ## Where a session lives
+#' In its store: the option `starburst.store`, the environment variable
+#' `STARBURST_STORE`, or a folder of `tools::R_user_dir("starburst", "data")`.
+#' A store is a directory, or a bucket of S3 or of a server that speaks S3,
+#' written `"s3://bucket/folder"`. Credentials, region and endpoint of a bucket
+#' come from where all AWS tools take them: `AWS_*` environment variables,
+#' profiles, single sign-on, and the roles of containers and instances.
+#' With `launch_type = "LOCAL"` workers are processes of this machine. They go on when R ends, and leave when they have found nothing to
 #' do for `session_timeout` seconds, or `absolute_timeout` seconds after the
 #' session was made. Work that is left then waits: attach, `extend()` and
 #' `collect(wait = TRUE)` start workers again.
@@ -39,11 +42,12 @@
 #' @section Conditions:
 #' `starburst_error_invalid_input` for an argument out of range,
 #' `starburst_error_not_found` for an id that no session has,
-#' `starburst_error_permission` for a directory that cannot be written,
+#' `starburst_error_permission` for a store that you may not write to,
+#' `starburst_error_unauthenticated` without valid AWS credentials for a bucket,
 #' `starburst_error_version` for a session of another version.
 #'
 #' @examples
-#' old <- options(starburst.directory = tempfile("store"))
+#' old <- options(starburst.store = tempfile("store"))
 #' session <- starburst_session(workers = 2, launch_type = "LOCAL")
 #' session$submit(sum(1:10))
 #' session$map(1:3, function(x) x^2)
@@ -82,7 +86,7 @@ starburst_session <- function(
 starburst_session_attach <- function(session_id, region = NULL) {
   check_string(session_id, "session_id", rlang::current_env())
   check_string(region, "region", rlang::current_env(), null = TRUE)
-  config <- native_config(place_settings(), detached = TRUE)
+  config <- native_config(place_settings(region), detached = TRUE)
   StarburstSession$new(unwrap_native(rs_session_attach(config, session_id)))
 }
 
@@ -90,7 +94,7 @@ starburst_session_attach <- function(session_id, region = NULL) {
 #' @export
 starburst_list_sessions <- function(region = NULL) {
   check_string(region, "region", rlang::current_env(), null = TRUE)
-  config <- native_config(place_settings(), detached = TRUE)
+  config <- native_config(place_settings(region), detached = TRUE)
   rows <- unwrap_native(rs_sessions(config))
   rows$created_at <- as.POSIXct(rows$created_at, origin = "1970-01-01")
   rows$last_activity <- as.POSIXct(rows$last_activity, origin = "1970-01-01")

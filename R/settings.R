@@ -34,6 +34,7 @@ check_settings <- function(
     absolute_timeout = check_number(absolute_timeout, "absolute_timeout", 1, Inf, call),
     launch_type = launch_type
   )
+  settings["region"] <- list(given$region)
   refuse_what_is_not_local(settings, given$image, given$environment, call)
   settings
 }
@@ -69,9 +70,9 @@ refuse_what_is_not_local <- function(settings, image, environment, call) {
   }
 }
 
-# Where sessions of this machine are kept.
-store_directory <- function(durable) {
-  chosen <- getOption("starburst.directory", Sys.getenv("STARBURST_DIRECTORY"))
+# Where sessions are kept: a directory, or `s3://bucket/folder`.
+store_place <- function(durable) {
+  chosen <- getOption("starburst.store", Sys.getenv("STARBURST_STORE"))
   if (length(chosen) == 1L && !is.na(chosen) && nzchar(chosen)) {
     return(path.expand(chosen))
   }
@@ -82,8 +83,19 @@ store_directory <- function(durable) {
   }
 }
 
+# Where worker processes of this machine write their logs when the store is not a directory.
+log_directory <- function(durable) {
+  if (durable) {
+    file.path(tools::R_user_dir("starburst", "data"), "logs")
+  } else {
+    file.path(tempdir(), "starburst-logs")
+  }
+}
+
 # What the native side needs to know of this machine and this R.
 native_config <- function(settings, detached) {
+  # Text that is absent is NULL, and stays in the list.
+  settings["region"] <- list(settings[["region"]])
   libraries <- paste(.libPaths(), collapse = .Platform$path.sep)
   attempts <- getOption("starburst.max_attempts", 3)
   check_number(attempts, "options(starburst.max_attempts = )", 1, 1000, rlang::caller_env(), whole = TRUE)
@@ -91,7 +103,8 @@ native_config <- function(settings, detached) {
     settings,
     list(
       detached = detached,
-      directory = store_directory(detached),
+      store = store_place(detached),
+      logs = log_directory(detached),
       durable = detached,
       max_attempts = as.numeric(attempts),
       worker_program = worker_program(),
@@ -114,8 +127,9 @@ worker_program <- function() {
 }
 
 # Settings that only name the place, for attaching and listing.
-place_settings <- function() {
+place_settings <- function(region = NULL) {
   list(
+    region = region,
     workers = 1,
     cpu = 1,
     memory_mib = 2048,

@@ -18,7 +18,7 @@ fi
 export R_LIBS="$library${R_LIBS:+:$R_LIBS}"
 store=$(mktemp -d)
 trap 'rm -rf "$store"' EXIT
-export STARBURST_DIRECTORY="$store"
+export STARBURST_STORE="$store"
 
 Rscript --vanilla tools/demo/bootstrap.R
 printf '\n== A detached session\n'

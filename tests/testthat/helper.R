@@ -1,8 +1,73 @@
-# Every test works in a store of its own, and leaves no plan behind.
+# Every test works in a store of its own, and leaves no plan behind. The same tests run on directories and, with
+# the address of a `starburst-s3` in STARBURST_TEST_S3, on S3.
+s3_server <- function() {
+  address <- Sys.getenv("STARBURST_TEST_S3")
+  if (nzchar(address)) address
+}
+
 local_store <- function(env = parent.frame()) {
-  directory <- withr::local_tempdir("store", .local_envir = env)
-  withr::local_options(starburst.directory = directory, .local_envir = env)
-  directory
+  place <- if (is.null(s3_server())) {
+    withr::local_tempdir("store", .local_envir = env)
+  } else {
+    sprintf("s3://starburst/%s", basename(tempfile("test-")))
+  }
+  withr::local_options(starburst.store = place, .local_envir = env)
+  place
+}
+
+skip_on_s3 <- function(why) skip_if(!is.null(s3_server()), why)
+
+# What the S3 of the tests answers to a request of ours.
+ask_s3 <- function(what, ...) {
+  values <- vapply(list(...), function(x) utils::URLencode(as.character(x), reserved = TRUE), "")
+  query <- if (length(values)) paste0("?", paste0(names(values), "=", values, collapse = "&"))
+  readLines(url(paste0(s3_server(), "/-/", what, query)), warn = FALSE)
+}
+
+# The names of all objects of a store.
+store_keys <- function(place) {
+  if (is.null(s3_server())) {
+    files <- list.files(place, recursive = TRUE)
+    return(files[startsWith(files, "sessions/")])
+  }
+  folder <- sub("^s3://starburst/", "", place)
+  sub(paste0(folder, "/"), "", ask_s3("keys", prefix = paste0(folder, "/")), fixed = TRUE)
+}
+
+store_sessions <- function(place) {
+  unique(vapply(strsplit(store_keys(place), "/", fixed = TRUE), function(parts) parts[[2]], ""))
+}
+
+# Bytes of all objects of a store; of the part of it whose names match.
+store_bytes <- function(place, pattern = "") {
+  if (is.null(s3_server())) {
+    files <- grep(pattern, store_keys(place), value = TRUE)
+    return(sum(file.size(file.path(place, files))))
+  }
+  counts <- ask_s3("counts")
+  as.numeric(sub("bytes_in ", "", grep("^bytes_in ", counts, value = TRUE)))
+}
+
+# Damages the first object whose name matches: "flip" a bit, "cut" it short, or leave it "empty".
+damage <- function(place, pattern, how) {
+  key <- grep(pattern, store_keys(place), value = TRUE)[[1]]
+  if (!is.null(s3_server())) {
+    return(invisible(ask_s3("damage", key = paste0(sub("^s3://starburst/", "", place), "/", key), how = how)))
+  }
+  file <- file.path(place, key)
+  bytes <- readBin(file, "raw", file.size(file))
+  # Behind the two headers, in the part that every reader needs.
+  at <- min(100, length(bytes))
+  changed <- switch(
+    how,
+    flip = {
+      bytes[[at]] <- xor(bytes[[at]], as.raw(1))
+      bytes
+    },
+    cut = bytes[seq_len(40)],
+    empty = raw()
+  )
+  writeBin(changed, file)
 }
 
 local_plan <- function(..., env = parent.frame()) {
@@ -46,12 +111,12 @@ wait_for <- function(condition, seconds = 30) {
 # Runs code in an R process of its own and returns what it printed.
 run_r <- function(code, wait = TRUE, env = character()) {
   script <- tempfile(fileext = ".R")
-  directory <- getOption("starburst.directory")
+  store <- getOption("starburst.store")
   writeLines(
     c(
       sprintf(".libPaths(c(%s))", paste0(encodeString(.libPaths(), quote = "\""), collapse = ", ")),
-      if (!is.null(directory)) {
-        sprintf("options(starburst.directory = %s)", encodeString(directory, quote = "\""))
+      if (!is.null(store)) {
+        sprintf("options(starburst.store = %s)", encodeString(store, quote = "\""))
       },
       "library(starburst)",
       code

@@ -23,8 +23,8 @@ expect_refused <- function(call, arg) {
 
 for (arg in names(bad)) {
   test_that(paste("every front door refuses a wrong", arg), {
-    directory <- file.path(local_store(), "none")
-    withr::local_options(starburst.directory = directory)
+    store <- file.path(local_store(), "none")
+    withr::local_options(starburst.store = store)
     for (value in bad[[arg]]) {
       args <- list(launch_type = "LOCAL")
       args[arg] <- list(value)
@@ -32,7 +32,7 @@ for (arg in names(bad)) {
       expect_refused(do.call(starburst_cluster, args), arg)
       expect_refused(do.call(starburst_map, c(list(1:2, identity), args)), arg)
     }
-    expect_false(dir.exists(directory))
+    expect_length(store_keys(store), 0)
   })
 }
 

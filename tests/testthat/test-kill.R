@@ -41,7 +41,7 @@ test_that("workers and their R may be killed at any moment, ten times over", {
 })
 
 test_that("the client may be killed, and another collects what it had submitted", {
-  directory <- local_store()
+  local_store()
   for (moment in c(0, 0.05, 0.3)) {
     file <- withr::local_tempfile()
     out <- run_r(
@@ -65,8 +65,7 @@ test_that("the client may be killed, and another collects what it had submitted"
 })
 
 test_that("the workers of a plan end with the R that owns it, even by SIGKILL", {
-  directory <- withr::local_tempdir()
-  withr::local_options(starburst.directory = directory)
+  store <- local_store()
   file <- withr::local_tempfile()
   run_r(
     c(
@@ -79,7 +78,7 @@ test_that("the workers of a plan end with the R that owns it, even by SIGKILL", 
     wait = FALSE
   )
   wait_for(function() file.exists(file))
-  session <- list.files(file.path(directory, "sessions"))
+  session <- store_sessions(store)
   expect_length(worker_pids(session), 1)
   children <- r_children(session)
   expect_length(children, 1)
@@ -89,13 +88,12 @@ test_that("the workers of a plan end with the R that owns it, even by SIGKILL", 
 })
 
 test_that("the workers of a plan end when R ends", {
-  directory <- withr::local_tempdir()
-  withr::local_options(starburst.directory = directory)
+  store <- local_store()
   out <- run_r(c(
     "library(future)",
     "plan(starburst, workers = 1, launch_type = 'LOCAL')",
     "cat(value(future('ran')))"
   ))
   expect_identical(utils::tail(out, 1), "ran")
-  expect_length(list.files(file.path(directory, "sessions")), 0)
+  expect_length(store_keys(store), 0)
 })

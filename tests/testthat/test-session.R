@@ -180,7 +180,7 @@ test_that("extend() never shortens, and an expired session takes no more work un
 })
 
 test_that("cleanup() stops this session's workers only, and deletes all of it and nothing else", {
-  directory <- local_store()
+  store <- local_store()
   one <- local_session(workers = 1)
   two <- local_session(workers = 1)
   one$result(one$submit(quote(1 + 0)))
@@ -191,7 +191,7 @@ test_that("cleanup() stops this session's workers only, and deletes all of it an
   expect_length(one$collect(), 1)
   expect_gt(length(worker_pids(two$id)), 0)
   one$cleanup(force = TRUE)
-  left <- list.files(directory, recursive = TRUE)
+  left <- store_keys(store)
   expect_length(grep(one$id, left), 0)
   expect_gt(length(grep(two$id, left)), 3)
   expect_identical(starburst_list_sessions()$session_id, two$id)

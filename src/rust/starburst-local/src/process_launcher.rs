@@ -36,12 +36,15 @@ pub struct WorkerProgram {
     pub scripts: PathBuf,
     /// Environment of the worker's R, such as `R_LIBS`.
     pub env: Vec<(String, String)>,
+    /// The store, as the worker's command line names it.
+    pub store: Vec<String>,
+    /// The folder for logs.
+    pub logs: PathBuf,
 }
 
-/// Starts worker processes that drain sessions of one directory store.
+/// Starts worker processes that drain sessions of one store.
 #[derive(Debug)]
 pub struct ProcessLauncher {
-    store: PathBuf,
     program: WorkerProgram,
     clock: Arc<dyn Clock>,
     children: Mutex<HashMap<WorkerId, Child>>,
@@ -49,16 +52,17 @@ pub struct ProcessLauncher {
 }
 
 impl ProcessLauncher {
-    /// A launcher for the store in this directory.
-    pub fn new(store: PathBuf, program: WorkerProgram, clock: Arc<dyn Clock>) -> Self {
-        Self { store, program, clock, children: Mutex::default(), ended: Mutex::default() }
+    /// A launcher of this program.
+    pub fn new(program: WorkerProgram, clock: Arc<dyn Clock>) -> Self {
+        Self { program, clock, children: Mutex::default(), ended: Mutex::default() }
     }
 
     fn command(&self, spec: &LaunchSpec, log: File) -> io::Result<Command> {
         let mut command = Command::new(&self.program.program);
         command
-            .arg("--store")
-            .arg(&self.store)
+            .args(&self.program.store)
+            .arg("--logs")
+            .arg(&self.program.logs)
             .arg("--r-home")
             .arg(&self.program.r_home)
             .arg("--scripts")
@@ -114,8 +118,8 @@ impl Drop for ProcessLauncher {
 }
 
 /// Where a worker's log is.
-pub fn log_path(store: &Path, session: &SessionId, worker: &WorkerId) -> PathBuf {
-    store.join("logs").join(session.as_str()).join(format!("{worker}.log"))
+pub fn log_path(logs: &Path, session: &SessionId, worker: &WorkerId) -> PathBuf {
+    logs.join(session.as_str()).join(format!("{worker}.log"))
 }
 
 fn in_words(status: ExitStatus) -> String {
@@ -145,7 +149,7 @@ impl Launcher for ProcessLauncher {
             let what = what.display().to_string();
             move |e: io::Error| LaunchError::Failed { message: format!("{what}: {e}") }
         };
-        let path = log_path(&self.store, &spec.session, &spec.worker);
+        let path = log_path(&self.program.logs, &spec.session, &spec.worker);
         if let Some(parent) = path.parent() {
             std::fs::create_dir_all(parent).map_err(failed(parent))?;
         }
@@ -182,7 +186,7 @@ impl Launcher for ProcessLauncher {
         span: Option<LogSpan>,
         tail: u64,
     ) -> String {
-        let path = log_path(&self.store, session, worker);
+        let path = log_path(&self.program.logs, session, worker);
         let read = tokio::task::spawn_blocking(move || {
             let len = std::fs::metadata(&path)?.len();
             read_log(&path, span.unwrap_or(LogSpan { from: len.saturating_sub(tail), to: len }))
@@ -191,7 +195,7 @@ impl Launcher for ProcessLauncher {
     }
 
     async fn forget_logs(&self, session: &SessionId) {
-        let _ = std::fs::remove_dir_all(self.store.join("logs").join(session.as_str()));
+        let _ = std::fs::remove_dir_all(self.program.logs.join(session.as_str()));
     }
 }
 

@@ -1,6 +1,7 @@
 //! Errors leave Rust as values; `R/native.R` makes conditions of them.
 use extendr_api::prelude::*;
 use starburst_core::error::Error;
+use starburst_place::PlaceError;
 use std::sync::Arc;
 
 /// What a native function can fail with.
@@ -18,8 +19,8 @@ pub(crate) enum RError {
     Stale,
     /// R could not serialize or read a value.
     Value(String),
-    /// The directory of the store cannot be used.
-    Store(std::io::Error, String),
+    /// The place of the store cannot be used.
+    Place(PlaceError),
 }
 
 pub(crate) type Result<T> = std::result::Result<T, RError>;
@@ -40,6 +41,10 @@ fn core(error: &Error) -> (String, Vec<String>, Option<String>) {
     (error.kind().class_suffix().to_owned(), error.chain(), error.subject())
 }
 
+fn text_or_null(text: Option<String>) -> Robj {
+    text.map_or_else(|| ().into(), Robj::from)
+}
+
 impl From<RError> for Robj {
     #[allow(clippy::wildcard_enum_match_arm)] // the system's errors are many, and more may come
     fn from(error: RError) -> Robj {
@@ -53,17 +58,32 @@ impl From<RError> for Robj {
                 ("stale_handle".into(), vec![text], None)
             }
             RError::Value(text) => ("invalid_input".into(), vec![text.clone()], None),
-            RError::Store(error, path) => {
-                let kind = match error.kind() {
+            RError::Place(PlaceError::Invalid(error)) => {
+                ("invalid_input".into(), vec![error.to_string()], None)
+            }
+            RError::Place(error @ PlaceError::Directory { path, source }) => {
+                let kind = match source.kind() {
                     std::io::ErrorKind::PermissionDenied
                     | std::io::ErrorKind::ReadOnlyFilesystem => "permission",
                     _ => "unavailable",
                 };
-                let text = format!("cannot use the directory `{path}`");
-                (kind.into(), vec![text, error.to_string()], Some(path.clone()))
+                let texts = vec![error.to_string(), source.to_string()];
+                (kind.into(), texts, Some(path.display().to_string()))
             }
         };
+        let advice = match &error {
+            RError::Core(error) => error.advice(),
+            RError::Shared(error) => error.advice(),
+            _ => None,
+        };
         let message = texts.remove(0);
-        list!(kind = kind, message = message, causes = texts, subject = subject.into_robj()).into()
+        list!(
+            kind = kind,
+            message = message,
+            causes = texts,
+            subject = text_or_null(subject),
+            advice = text_or_null(advice)
+        )
+        .into()
     }
 }

@@ -30,7 +30,7 @@ pub(crate) fn runtime() -> Result<&'static Runtime> {
     let made = Builder::new_multi_thread()
         .worker_threads(2)
         .max_blocking_threads(64)
-        .enable_time()
+        .enable_all()
         .thread_name("starburst")
         .on_thread_start(leave_signals_to_r)
         .build();

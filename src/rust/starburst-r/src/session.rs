@@ -4,16 +4,15 @@ use crate::{
     runtime,
 };
 use extendr_api::prelude::*;
+use starburst_aws::s3::S3Access;
 use starburst_core::{
     client::{Client, Deps, SessionConfig},
     ids::SessionId,
     manifest::{ClientR, Lifetime},
-    pace::Pace,
 };
-use starburst_local::{
-    DirStore, Durability, ProcessLauncher, SystemClock, SystemIds, WorkerProgram,
-};
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use starburst_local::{Durability, ProcessLauncher, WorkerProgram};
+use starburst_place::{Opened, Place};
+use std::{path::Path, sync::Arc, time::Duration};
 
 /// An attached session, as R holds it.
 #[derive(Debug)]
@@ -62,26 +61,38 @@ fn seconds(config: &List, name: &str) -> Result<Duration> {
     Ok(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
 }
 
-/// Store, launcher, clock and randomness for this machine.
+/// Where the store is, and what the environment does not say about getting there.
+fn place(config: &List) -> Result<(Place, S3Access)> {
+    let name: String = field(config, "store")?;
+    let place = Place::parse(&name).map_err(|error| RError::Place(error.into()))?;
+    let region: Nullable<String> = field(config, "region")?;
+    Ok((place, S3Access { region: region.into_option(), ..S3Access::default() }))
+}
+
+/// Store, launcher, clock and randomness.
 pub(crate) fn deps(config: &List) -> Result<Deps> {
-    let directory: String = field(config, "directory")?;
+    let (place, access) = place(config)?;
     let durable: bool = field(config, "durable")?;
     let durability = if durable { Durability::Machine } else { Durability::Process };
-    let (ids, clock) = (Arc::new(SystemIds), Arc::new(SystemClock::default()));
-    // Absolute: R's working directory may change before the next worker starts.
-    let root = std::path::absolute(&directory).unwrap_or_else(|_| PathBuf::from(&directory));
-    let store = DirStore::open(root.clone(), ids.clone(), durability)
-        .map_err(|error| RError::Store(error, directory))?;
+    let opened = runtime::wait(async { place.open(&access, durability).await })?;
+    let Opened { store, clock, ids } = opened.map_err(RError::Place)?;
     let names: Vec<String> = field(config, "env_names")?;
     let values: Vec<String> = field(config, "env_values")?;
+    let mut named = vec!["--store".to_owned(), place.to_string()];
+    if let Some(region) = access.region {
+        named.extend(["--region".to_owned(), region]);
+    }
+    let logs: String = field(config, "logs")?;
     let program = WorkerProgram {
         program: field::<String>(config, "worker_program")?.into(),
         r_home: field::<String>(config, "r_home")?.into(),
         scripts: field::<String>(config, "scripts")?.into(),
         env: names.into_iter().zip(values).collect(),
+        store: named,
+        logs: place.logs(Path::new(&logs)),
     };
-    let launcher = Arc::new(ProcessLauncher::new(root, program, clock.clone()));
-    Ok(Deps { store: Arc::new(store), launcher, clock, ids })
+    let launcher = Arc::new(ProcessLauncher::new(program, Arc::clone(&clock)));
+    Ok(Deps { store, launcher, clock, ids })
 }
 
 fn session_config(config: &List) -> Result<SessionConfig> {
@@ -99,7 +110,7 @@ fn session_config(config: &List) -> Result<SessionConfig> {
         idle_timeout: seconds(config, "session_timeout")?,
         absolute_timeout: seconds(config, "absolute_timeout")?,
         max_attempts: number("max_attempts")? as u32,
-        pace: Pace::local(),
+        pace: place(config)?.0.pace(),
         client: ClientR { r, future: field(config, "future")? },
     })
 }

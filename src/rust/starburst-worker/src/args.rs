@@ -1,12 +1,18 @@
 //! The command line. It is written by the launcher, so it is strict and has no defaults worth knowing.
+use starburst_aws::s3::S3Access;
 use starburst_core::ids::{SessionId, WorkerId};
+use starburst_place::Place;
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 /// What the launcher says.
 #[derive(Debug, Clone)]
 pub(crate) struct Args {
-    /// Directory of the store.
-    pub(crate) store: PathBuf,
+    /// Where the store is.
+    pub(crate) store: Place,
+    /// How to get there, where the environment does not say.
+    pub(crate) access: S3Access,
+    /// The folder for logs.
+    pub(crate) logs: PathBuf,
     /// `R_HOME`.
     pub(crate) r_home: PathBuf,
     /// Folder of the R side.
@@ -31,14 +37,22 @@ impl Args {
 
     fn from(mut parser: lexopt::Parser) -> Result<Self, String> {
         use lexopt::prelude::*;
-        let (mut store, mut r_home, mut scripts, mut session, mut worker) =
-            (None, None, None, None, None);
+        let (mut store, mut logs, mut r_home, mut scripts, mut session, mut worker) =
+            (None, None, None, None, None, None);
+        let mut access = S3Access::default();
         let (mut cpu, mut rank, mut parent, mut durable, mut grace) = (1.0, 0, None, false, 1.0);
         let text = |e: lexopt::Error| e.to_string();
         while let Some(arg) = parser.next().map_err(text)? {
             match arg {
                 Long("version") => return Err(env!("CARGO_PKG_VERSION").to_owned()),
-                Long("store") => store = Some(path(&mut parser)?),
+                Long("store") => {
+                    let name = parser.value().and_then(|v| v.string()).map_err(text)?;
+                    store = Some(Place::parse(&name).map_err(|e| e.to_string())?);
+                }
+                Long("region") => {
+                    access.region = Some(parser.value().and_then(|v| v.string()).map_err(text)?);
+                }
+                Long("logs") => logs = Some(path(&mut parser)?),
                 Long("r-home") => r_home = Some(path(&mut parser)?),
                 Long("scripts") => scripts = Some(path(&mut parser)?),
                 Long("session") => {
@@ -63,6 +77,8 @@ impl Args {
         let grace = Duration::try_from_secs_f64(grace).map_err(|e| e.to_string())?;
         Ok(Self {
             store: store.ok_or_else(|| missing("store"))?,
+            access,
+            logs: logs.ok_or_else(|| missing("logs"))?,
             r_home: r_home.ok_or_else(|| missing("r-home"))?,
             scripts: scripts.ok_or_else(|| missing("scripts"))?,
             session: session.ok_or_else(|| missing("session"))?,

@@ -15,7 +15,8 @@ use starburst_core::{
     store::Store,
     worker::{self, WorkerConfig, WorkerDeps, pulse},
 };
-use starburst_local::{DirStore, Durability, LocalFates, SystemClock, SystemIds, this_process};
+use starburst_local::{Durability, LocalFates, this_process};
+use starburst_place::Opened;
 use std::{process::ExitCode, sync::Arc, time::Duration};
 use tokio::sync::watch;
 
@@ -57,14 +58,12 @@ fn main() -> ExitCode {
 }
 
 async fn work(args: Args) -> Result<String, Error> {
-    let ids = Arc::new(SystemIds);
     let durability = if args.durable { Durability::Machine } else { Durability::Process };
-    let opened = DirStore::open(args.store.clone(), ids.clone(), durability);
-    let store: Arc<dyn Store> = Arc::new(opened.map_err(|e| Error::Internal {
-        detail: format!("cannot open {}: {e}", args.store.display()),
-    })?);
+    let opened = args.store.open(&args.access, durability).await;
+    let Opened { store, clock, ids } = opened.map_err(|e| Error::Internal {
+        detail: format!("cannot open {}: {e}", args.store),
+    })?;
     let keys = SessionKeys::new(args.session.clone());
-    let clock = Arc::new(SystemClock::default());
     let beat = pulse::first_beat(args.worker.clone(), this_process(), &*clock);
     let (stop_now, stop) = watch::channel(None);
     tokio::spawn(listen(args.parent, stop_now));

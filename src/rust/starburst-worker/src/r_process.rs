@@ -60,7 +60,7 @@ impl RConfig {
             home: args.r_home.clone(),
             script: args.scripts.join("worker.R"),
             cpu: args.cpu,
-            log: log_path(&args.store, &args.session, &args.worker),
+            log: log_path(&args.logs, &args.session, &args.worker),
             temporary: std::env::temp_dir().join(name),
         })
     }

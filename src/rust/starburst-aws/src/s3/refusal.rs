@@ -98,6 +98,9 @@ impl Place {
             }
             (_, _) if credentials_problem(&error).is_some() => Meaning::BadCredentials,
             (SdkError::ConstructionFailure(_), _) => Meaning::Wrong,
+            (SdkError::DispatchFailure(failure), _) if failure.is_other() && never_sent(&error) => {
+                Meaning::Wrong
+            }
             // Sent, perhaps; answered, perhaps.
             (_, _) => Meaning::Perhaps,
         };
@@ -264,6 +267,12 @@ fn meaning(call: Call, status: u16, code: Option<&str>, says_region: bool) -> Me
         (500.., _) => Meaning::Perhaps,
         (_, _) => Meaning::Wrong,
     }
+}
+
+/// Whether a request failed for want of an address, before anything was sent.
+fn never_sent(error: &(dyn StdError + 'static)) -> bool {
+    let about = |text: &str| innermost(error).to_lowercase().contains(text);
+    about("endpoint") || about("region")
 }
 
 /// What is wrong with the credentials, if that is what is wrong.
