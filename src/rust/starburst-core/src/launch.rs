@@ -76,6 +76,9 @@ pub trait Launcher: Fates {
     /// Asks a worker to stop, and makes it stop if it does not. Idempotent.
     async fn stop(&self, worker: &WorkerId, process: Option<&ProcessId>);
 
+    /// Tells a worker to look at its claims now, where the launcher can reach it. It would look by itself, later.
+    async fn nudge(&self, _worker: &WorkerId) {}
+
     /// What a worker's R printed: a span of it, or the last `tail` bytes. Empty when there is none.
     async fn log(
         &self,

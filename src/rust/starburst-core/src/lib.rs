@@ -15,6 +15,7 @@ pub mod launch;
 pub mod lease;
 pub mod ledger;
 pub mod manifest;
+pub mod mutation;
 pub mod pace;
 pub mod patrol;
 pub mod results;

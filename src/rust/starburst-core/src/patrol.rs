@@ -10,6 +10,7 @@ use crate::{
     lease::Observer,
     ledger::Ledger,
     manifest::Manifest,
+    mutation::{Rule, is_broken},
     pace::Pace,
     store::{ETag, Store, StoreError},
     update::{self, Versioned},
@@ -169,7 +170,7 @@ impl Patrol {
                 dead.push((holder, reason));
             }
         }
-        if dead.is_empty() {
+        if dead.is_empty() || is_broken(Rule::Reclaim) {
             return Ok(None);
         }
         let at = on.clock.wall();

@@ -179,6 +179,13 @@ impl Launcher for ProcessLauncher {
         self.reap(worker);
     }
 
+    async fn nudge(&self, worker: &WorkerId) {
+        let child = self.children.lock().get(worker).map(Child::id);
+        if let Some(pid) = child {
+            signal(&ProcessId { pid, started: 0, ..this_process() }, Signal::USR1);
+        }
+    }
+
     async fn log(
         &self,
         session: &SessionId,

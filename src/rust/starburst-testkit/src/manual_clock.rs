@@ -16,6 +16,10 @@ impl ManualClock {
     pub fn new(start: Instant, wall_offset: Duration) -> Self {
         Self { start, wall_offset }
     }
+    /// The same time by another wall clock, which showed this when the first one started.
+    pub fn with_wall(&self, wall: UnixMillis) -> Self {
+        Self { start: self.start, wall_offset: Duration::from_millis(wall.0) }
+    }
 }
 
 #[async_trait]

@@ -13,7 +13,7 @@ use starburst_core::{
     heartbeat::{Heartbeat, WorkerState},
     key::SessionKeys,
     store::Store,
-    worker::{self, WorkerConfig, WorkerDeps, pulse},
+    worker::{self, Told, WorkerConfig, WorkerDeps, pulse},
 };
 use starburst_local::{Durability, LocalFates, this_process};
 use starburst_place::Opened;
@@ -60,13 +60,12 @@ fn main() -> ExitCode {
 async fn work(args: Args) -> Result<String, Error> {
     let durability = if args.durable { Durability::Machine } else { Durability::Process };
     let opened = args.store.open(&args.access, durability).await;
-    let Opened { store, clock, ids } = opened.map_err(|e| Error::Internal {
-        detail: format!("cannot open {}: {e}", args.store),
-    })?;
+    let Opened { store, clock, ids } = opened
+        .map_err(|e| Error::Internal { detail: format!("cannot open {}: {e}", args.store) })?;
     let keys = SessionKeys::new(args.session.clone());
     let beat = pulse::first_beat(args.worker.clone(), this_process(), &*clock);
-    let (stop_now, stop) = watch::channel(None);
-    tokio::spawn(listen(args.parent, stop_now));
+    let (tell, told) = watch::channel(Told::default());
+    tokio::spawn(listen(args.parent, tell));
 
     let mut r = match ready(&*store, &keys, &args).await {
         Ok(r) => r,
@@ -83,7 +82,7 @@ async fn work(args: Args) -> Result<String, Error> {
         grace: args.grace,
     };
     let deps = WorkerDeps { store, clock, ids, fates: Arc::new(LocalFates) };
-    worker::run(deps, config, &mut r, stop).await
+    worker::run(deps, config, &mut r, told).await
 }
 
 /// Starts R, lets it load what it needs, and checks that both can serve the session.
@@ -110,13 +109,16 @@ async fn say_why(store: &dyn Store, keys: &SessionKeys, mut beat: Heartbeat, err
 
 /// Turns signals, and the end of the process that started this one, into the order to stop.
 #[allow(clippy::disallowed_methods)] // the rim of the program, where real time comes in
-async fn listen(parent: Option<i32>, stop: watch::Sender<Option<String>>) {
+async fn listen(parent: Option<i32>, tell: watch::Sender<Told>) {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut term), Ok(mut hangup)) =
-        (signal(SignalKind::terminate()), signal(SignalKind::hangup()))
-    else {
+    let (Ok(mut term), Ok(mut hangup), Ok(mut nudge)) = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::hangup()),
+        signal(SignalKind::user_defined1()),
+    ) else {
         return;
     };
+    let stop = |reason: &str| tell.send_modify(|told| told.stop = Some(reason.to_owned()));
     let orphaned = || match parent {
         Some(parent) => {
             rustix::process::getppid().map(|p| p.as_raw_nonzero().get()) != Some(parent)
@@ -126,13 +128,14 @@ async fn listen(parent: Option<i32>, stop: watch::Sender<Option<String>>) {
     loop {
         tokio::select! {
             _ = term.recv() => {
-                stop.send_replace(Some("it was told to stop".into()));
+                stop("it was told to stop");
             }
+            _ = nudge.recv() => tell.send_modify(|told| told.nudges += 1),
             // A terminal that closes is nothing to a worker.
             _ = hangup.recv() => {}
             () = tokio::time::sleep(Duration::from_millis(300)) => {
                 if orphaned() {
-                    stop.send_replace(Some("the R session that owns this plan is gone".into()));
+                    stop("the R session that owns this plan is gone");
                 }
             }
         }

@@ -8,6 +8,7 @@ use crate::{
     key::{self, OfPart, SessionKeys},
     ledger::{Counts, Ledger},
     manifest::{Manifest, SessionState},
+    mutation::{Rule, is_broken},
     patrol::Verdict,
     segment::Segment,
     store::{Store, StoreError},
@@ -97,6 +98,7 @@ impl Client {
         // A worker that looks at its claims rarely is told to look.
         if !self.pace().looks_are_free() {
             for worker in interrupted {
+                self.deps.launcher.nudge(&worker).await;
                 pulse::disturb(&*self.deps.store, &self.keys, &worker).await?;
             }
         }
@@ -200,7 +202,9 @@ impl Client {
 /// be found and deleted.
 async fn delete_objects(store: &dyn Store, keys: &SessionKeys) -> Result<(), Error> {
     let manifest = keys.manifest();
-    let listed = store.list(&keys.all(), None).await?;
+    let whole = if is_broken(Rule::DeleteOnly) { key::sessions() } else { keys.all() };
+    let part = if is_broken(Rule::DeleteAll) { keys.parts() } else { whole };
+    let listed = store.list(&part, None).await?;
     let others = listed.into_iter().map(|entry| entry.key).filter(|key| *key != manifest);
     let deletes = stream::iter(others).map(|key| async move { store.delete(&key).await });
     let deleted: Vec<Result<(), StoreError>> = deletes.buffer_unordered(IN_FLIGHT).collect().await;

@@ -272,6 +272,11 @@ impl Client {
         self.manifest.lock().value.clone()
     }
 
+    /// This client's id.
+    pub fn id(&self) -> &ClientId {
+        &self.id
+    }
+
     /// The session's id.
     pub fn session(&self) -> &SessionId {
         self.keys.session()

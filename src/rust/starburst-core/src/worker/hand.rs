@@ -127,6 +127,7 @@ impl Worker {
         tokio::select! {
             biased;
             event = evaluator.event() => self.take(desk, event),
+            () = self.shared.woken.notified() => {}
             () = self.deps.clock.sleep(tick) => {}
         }
         self.attend(desk, evaluator).await?;

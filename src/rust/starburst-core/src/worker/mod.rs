@@ -28,10 +28,13 @@ use parking_lot::Mutex;
 use pulse::{Orders, Pulse, Shared};
 use queue::Queue;
 use std::{
-    sync::{Arc, atomic::AtomicBool},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 /// Sealed chunks a worker keeps for tasks that share data.
 const CACHE_BYTES: usize = 512 << 20;
@@ -110,7 +113,16 @@ pub async fn admit(
     }
 }
 
-/// Drains a session until it is told to leave; returns why it left. `stop` is the launcher's order.
+/// What the launcher tells a worker.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Told {
+    /// To leave, and why.
+    pub stop: Option<String>,
+    /// How often it was told to look at its claims.
+    pub nudges: u64,
+}
+
+/// Drains a session until it is told to leave; returns why it left. `told` is what the launcher says.
 ///
 /// The caller has checked by [`admit`] that it can serve the session.
 ///
@@ -120,7 +132,7 @@ pub async fn run(
     deps: WorkerDeps,
     config: WorkerConfig,
     evaluator: &mut dyn Evaluator,
-    stop: watch::Receiver<Option<String>>,
+    told: watch::Receiver<Told>,
 ) -> Result<String, Error> {
     let keys = SessionKeys::new(config.session.clone());
     let manifest = pulse::read_manifest(&*deps.store, &keys).await?;
@@ -129,6 +141,7 @@ pub async fn run(
         beat: Mutex::new(beat),
         manifest: Mutex::new(Arc::new(manifest.value.clone())),
         disturbed: AtomicBool::new(false),
+        woken: Notify::new(),
     });
     shared.set_state(WorkerState::Idle);
     let (store, clock) = (Arc::clone(&deps.store), Arc::clone(&deps.clock));
@@ -140,7 +153,7 @@ pub async fn run(
     let (send, orders) = watch::channel(Orders::Work);
     let send = Arc::new(send);
     let beating = tokio::spawn(pulse.run(Arc::clone(&send), Arc::clone(&deps.ids)));
-    let relaying = tokio::spawn(relay_stop(stop, send));
+    let relaying = tokio::spawn(relay(told, send, Arc::clone(&shared)));
 
     let mut worker = Worker {
         reader: BlobReader::new(Arc::clone(&deps.store), keys.clone(), CACHE_BYTES),
@@ -172,13 +185,25 @@ pub async fn run(
     left
 }
 
-async fn relay_stop(mut stop: watch::Receiver<Option<String>>, orders: Arc<watch::Sender<Orders>>) {
+async fn relay(
+    mut told: watch::Receiver<Told>,
+    orders: Arc<watch::Sender<Orders>>,
+    shared: Arc<Shared>,
+) {
+    let mut nudges = 0;
     loop {
-        if let Some(reason) = stop.borrow_and_update().clone() {
+        let now = told.borrow_and_update().clone();
+        if now.nudges != nudges {
+            nudges = now.nudges;
+            shared.disturbed.store(true, Ordering::Relaxed);
+            shared.woken.notify_one();
+        }
+        if let Some(reason) = now.stop {
             let _ = orders.send(Orders::Leave(reason));
+            shared.woken.notify_one();
             return;
         }
-        if stop.changed().await.is_err() {
+        if told.changed().await.is_err() {
             return;
         }
     }

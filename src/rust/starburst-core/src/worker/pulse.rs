@@ -19,7 +19,7 @@ use std::{
     },
     time::Duration,
 };
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 /// What a worker is to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,8 +37,10 @@ pub struct Shared {
     pub beat: Mutex<Heartbeat>,
     /// The manifest as it was read last.
     pub manifest: Mutex<Arc<Manifest>>,
-    /// Somebody changed the heartbeat: there is something to look at.
+    /// Somebody changed the heartbeat, or nudged: there is something to look at.
     pub disturbed: AtomicBool,
+    /// Wakes the loop that works through a hand.
+    pub woken: Notify,
 }
 
 impl Shared {

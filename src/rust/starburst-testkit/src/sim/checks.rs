@@ -1,0 +1,99 @@
+//! The rules that a record must keep, whatever happened.
+use super::history::{Event, Log};
+use starburst_core::{
+    envelope::{self, Kind},
+    ids::WorkerId,
+    key::{Key, OfPart, OfWorker},
+    ledger::{Ending, Ledger, TaskState},
+};
+use std::{collections::HashMap, time::Duration};
+
+/// Every step of every ledger is one that the protocol allows: an accepted result stays, a task is ended by the holder
+/// of its current attempt, attempts are counted, and a claim is taken back only after its worker was silent for the
+/// lease. Ledgers of a session that is deleted begin anew.
+pub(super) fn steps(log: &Log, lease: Duration) -> Vec<String> {
+    let mut violations = Vec::new();
+    let mut ledgers: HashMap<Key, Ledger> = HashMap::new();
+    let mut beats: HashMap<WorkerId, Beats> = HashMap::new();
+    log.each(|event| match event {
+        Event::Note { .. } => {}
+        Event::Delete { key, .. } => {
+            ledgers.remove(key);
+        }
+        Event::Write { at, key, body } => {
+            if let Some((worker, OfWorker::Beat)) = key.of_worker() {
+                let seen = beats.entry(worker).or_default();
+                *seen = Beats { before: at.saturating_sub(seen.last), last: *at };
+            }
+            let Some((_, OfPart::Ledger)) = key.of_part() else {
+                return;
+            };
+            let (ledger, _) = envelope::decode::<Ledger>(Kind::Ledger, key, body).unwrap();
+            let before =
+                ledgers.get(key).cloned().unwrap_or_else(|| Ledger::new(ledger.tasks.len()));
+            for (place, (old, new)) in before.tasks.iter().zip(&ledger.tasks).enumerate() {
+                if let Some(what) = broken_rule(old, new, *at, lease, &beats) {
+                    violations.push(format!("{:.3} s {key}[{place}]: {what}", at.as_secs_f64()));
+                }
+            }
+            ledgers.insert(key.clone(), ledger);
+        }
+    });
+    violations
+}
+
+/// A worker's last heartbeat, and how long it had been silent before it.
+#[derive(Debug, Clone, Copy, Default)]
+struct Beats {
+    before: Duration,
+    last: Duration,
+}
+
+fn broken_rule(
+    old: &TaskState,
+    new: &TaskState,
+    at: Duration,
+    lease: Duration,
+    beats: &HashMap<WorkerId, Beats>,
+) -> Option<String> {
+    if old == new {
+        return None;
+    }
+    match (old, new) {
+        (TaskState::Ended(e), TaskState::Pending(history)) => {
+            let value = matches!(e.ending, Ending::Value(_));
+            let lost = value || history.attempt < e.attempt;
+            lost.then(|| "an accepted result was given up".into())
+        }
+        (TaskState::Ended(_), _) => Some(format!("an ended task changed to {new:?}")),
+        (TaskState::Pending(_) | TaskState::Cancelled(_), TaskState::Ended(_)) => {
+            Some("it ended without a claim".into())
+        }
+        (TaskState::Pending(a), TaskState::Claimed { history: b, .. }) => {
+            (b.attempt != a.attempt + 1).then(|| "a claim did not count".into())
+        }
+        (TaskState::Claimed { worker, history }, TaskState::Ended(e)) => {
+            let by_holder = e.worker.as_ref() == Some(worker) && e.attempt == history.attempt;
+            let struck = matches!(e.ending, Ending::Broken { .. });
+            (!by_holder && !struck).then(|| "ended by somebody who did not hold it".into())
+        }
+        (TaskState::Claimed { worker, history }, TaskState::Pending(next)) => {
+            let taken_back = next.strikes > history.strikes
+                && next.last_loss.as_deref().is_some_and(|why| why.contains("stopped answering"));
+            let seen = beats.get(worker).copied().unwrap_or_default();
+            // One that comes back while its claims are being taken was silent for long enough before.
+            let silent = at.saturating_sub(seen.last).max(seen.before);
+            (taken_back && silent < lease)
+                .then(|| format!("taken from {worker}, which was silent for {silent:?} only"))
+        }
+        (TaskState::Claimed { worker: a, .. }, TaskState::Claimed { worker: b, .. }) => {
+            (a != b).then(|| "a claim changed hands in one step".into())
+        }
+        (TaskState::Cancelled(_), TaskState::Claimed { .. }) => {
+            Some("a cancelled task was claimed".into())
+        }
+        (TaskState::Pending(_), TaskState::Pending(_) | TaskState::Cancelled(_))
+        | (TaskState::Claimed { .. } | TaskState::Cancelled(_), TaskState::Cancelled(_))
+        | (TaskState::Cancelled(_), TaskState::Pending(_)) => None,
+    }
+}

@@ -1,0 +1,54 @@
+//! The protocol in virtual time: the real client and worker loops over a simulated store that is slow, refuses, loses
+//! answers and applies writes late, with processes that crash, stand still, lose the network and come back.
+//!
+//! 1. A seed decides everything: the weather, who submits what when, what fails ([`weather`]).
+//! 2. The storm: several clients submit, cancel and retry; workers work; some of both die ([`world`]).
+//! 3. The calm: nothing fails any more, a fresh client attaches, and everything must come to an end.
+//! 4. What happened is read from the record of all writes, not from the code's own counters ([`checks`]).
+mod checks;
+mod evaluator;
+mod history;
+mod process;
+mod store;
+mod weather;
+mod world;
+
+pub use history::{Event, Log};
+pub use weather::Weather;
+
+use starburst_core::mutation::{self, Rule};
+
+/// What a run ended with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// Rules that were broken, in words.
+    pub violations: Vec<String>,
+    /// Tasks that ended with their value, as the last client saw it.
+    pub values: usize,
+    /// Tasks that ended otherwise: cancelled, or their workers were lost.
+    pub others: usize,
+    /// Requests made.
+    pub requests: u64,
+    /// The same for two runs that wrote the same things in the same order at the same time.
+    pub fingerprint: u64,
+    /// What happened, in lines for people.
+    pub story: Vec<String>,
+}
+
+/// Runs one seed in the weather that it brings.
+pub fn run(seed: u64) -> Report {
+    run_in(seed, Weather::of(seed), None)
+}
+
+/// Runs one seed in a given weather, with a rule of the protocol broken if one is named.
+pub fn run_in(seed: u64, weather: Weather, broken: Option<Rule>) -> Report {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    mutation::break_rule(broken);
+    let report = runtime.block_on(world::run(seed, weather));
+    mutation::break_rule(None);
+    report
+}

@@ -1,0 +1,73 @@
+//! How rough a run is.
+use crate::SeededIds;
+
+/// What may happen in a run, and how often.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Weather {
+    /// Clients that submit, one of them attached to another's session.
+    pub clients: u32,
+    /// Workers that the session asks for.
+    pub workers: u32,
+    /// Tasks that each client submits.
+    pub tasks: u32,
+    /// One store call in so many is refused; 0 for none.
+    pub refuse: u64,
+    /// One write in so many gets no answer, done or not; 0 for none.
+    pub lose_answer: u64,
+    /// One such write in so many is done, but only later; 0 for none.
+    pub late: u64,
+    /// A worker crashes about every so many seconds; 0 for never.
+    pub crash_s: u64,
+    /// A process stands still, and comes back, about every so many seconds; 0 for never.
+    pub pause_s: u64,
+    /// A process loses the network for a while about every so many seconds; 0 for never.
+    pub cut_s: u64,
+    /// One task in so many kills its R; 0 for none.
+    pub r_dies: u64,
+    /// One launch in so many starts the worker twice; 0 for none.
+    pub twice: u64,
+    /// One client in so many is killed at some moment; 0 for none.
+    pub client_dies: u64,
+    /// One task in so many is cancelled; 0 for none.
+    pub cancel: u64,
+}
+
+impl Weather {
+    /// Nothing fails.
+    pub const FAIR: Weather = Weather {
+        clients: 1,
+        workers: 4,
+        tasks: 40,
+        refuse: 0,
+        lose_answer: 0,
+        late: 0,
+        crash_s: 0,
+        pause_s: 0,
+        cut_s: 0,
+        r_dies: 0,
+        twice: 0,
+        client_dies: 0,
+        cancel: 0,
+    };
+
+    /// The weather that a seed brings: each kind of trouble is absent, rare or frequent, independent of the others.
+    pub fn of(seed: u64) -> Self {
+        let dice = SeededIds::new(seed ^ 0x3ea7_4e12);
+        let pick = |values: [u64; 3]| values[dice.below(3) as usize];
+        Self {
+            clients: 1 + dice.below(3) as u32,
+            workers: 1 + dice.below(4) as u32,
+            tasks: 4 + dice.below(12) as u32,
+            refuse: pick([0, 50, 12]),
+            lose_answer: pick([0, 25, 6]),
+            late: pick([0, 4, 2]),
+            crash_s: pick([0, 120, 30]),
+            pause_s: pick([0, 90, 30]),
+            cut_s: pick([0, 120, 40]),
+            r_dies: pick([0, 60, 15]),
+            twice: pick([0, 8, 3]),
+            client_dies: pick([0, 4, 2]),
+            cancel: pick([0, 0, 6]),
+        }
+    }
+}
