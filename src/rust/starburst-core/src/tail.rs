@@ -8,6 +8,11 @@ pub struct Tail {
 }
 
 impl Tail {
+    /// As if all segments before this one had been seen.
+    pub fn from(next: u64) -> Self {
+        Self { next }
+    }
+
     /// The first number not seen yet.
     pub fn next(&self) -> u64 {
         self.next

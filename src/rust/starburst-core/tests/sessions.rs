@@ -60,7 +60,7 @@ async fn a_session_of_another_protocol_is_refused_in_words() {
     };
     let key = keys.manifest();
     update::update(&*store, &*deps.ids, &key, None, || None, newer).await.unwrap();
-    let error = worker::admit(&*store, &keys, None).await.unwrap_err();
+    let error = worker::admit(&*store, &keys).await.unwrap_err();
     assert!(matches!(error, Error::Refused { .. }));
     assert!(error.to_string().contains("speaks protocol 99"), "{error}");
     assert!(Client::attach(deps, client.session().clone()).await.is_err());

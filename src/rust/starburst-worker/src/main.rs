@@ -12,7 +12,9 @@ use starburst_core::{
     error::Error,
     heartbeat::{Heartbeat, WorkerState},
     key::SessionKeys,
+    manifest::Manifest,
     store::Store,
+    update::Versioned,
     worker::{self, Told, WorkerConfig, WorkerDeps, pulse},
 };
 use starburst_local::{Durability, LocalFates, this_process};
@@ -67,8 +69,8 @@ async fn work(args: Args) -> Result<String, Error> {
     let (tell, told) = watch::channel(Told::default());
     tokio::spawn(listen(args.parent, tell));
 
-    let mut r = match ready(&*store, &keys, &args).await {
-        Ok(r) => r,
+    let (manifest, mut r) = match ready(&*store, &keys, &args).await {
+        Ok(ready) => ready,
         Err(error) => {
             say_why(&*store, &keys, beat, &error).await;
             return Err(error);
@@ -82,17 +84,21 @@ async fn work(args: Args) -> Result<String, Error> {
         grace: args.grace,
     };
     let deps = WorkerDeps { store, clock, ids, fates: Arc::new(LocalFates) };
-    worker::run(deps, config, &mut r, told).await
+    worker::run(deps, config, manifest, &mut r, told).await
 }
 
 /// Starts R, lets it load what it needs, and checks that both can serve the session.
-async fn ready(store: &dyn Store, keys: &SessionKeys, args: &Args) -> Result<RProcess, Error> {
-    worker::admit(store, keys, None).await?;
+async fn ready(
+    store: &dyn Store,
+    keys: &SessionKeys,
+    args: &Args,
+) -> Result<(Versioned<Manifest>, RProcess), Error> {
+    let manifest = worker::admit(store, keys).await?;
     let config = RConfig::new(args).map_err(|message| Error::WorkersLost { message })?;
     let mut r = RProcess::new(config);
     let version = r.warm_up().await.map_err(|message| Error::WorkersLost { message })?;
-    worker::admit(store, keys, Some(&version)).await?;
-    Ok(r)
+    worker::admit_r(&manifest.value, &version)?;
+    Ok((manifest, r))
 }
 
 /// Leaves the reason where the client looks for it.

@@ -61,6 +61,11 @@ impl Client {
         self.fleet_now.notify_one();
     }
 
+    /// Workers that this client started and has not seen dead.
+    pub(super) fn started_workers(&self) -> BTreeSet<WorkerId> {
+        self.fleet.lock().started.keys().cloned().collect()
+    }
+
     /// Changes the number of workers wanted, as far as this client starts them.
     pub fn scale(&self, workers: u32) {
         self.fleet.lock().wanted = Some(workers);

@@ -99,7 +99,7 @@ impl Client {
         if !self.pace().looks_are_free() {
             for worker in interrupted {
                 self.deps.launcher.nudge(&worker).await;
-                pulse::disturb(&*self.deps.store, &self.keys, &worker).await?;
+                self.disturb(&worker).await?;
             }
         }
         Ok(count)
@@ -123,13 +123,22 @@ impl Client {
         self.buffer.lock().close();
         self.change_manifest(Manifest::closed).await?;
         if !self.pace().looks_are_free() {
+            let mut there = self.started_workers();
             for (beat, verdict) in self.workers().await? {
-                if verdict == Verdict::Alive {
-                    pulse::disturb(&*self.deps.store, &self.keys, &beat.worker).await?;
-                }
+                match verdict {
+                    Verdict::Alive => there.insert(beat.worker),
+                    Verdict::Dead(_) => there.remove(&beat.worker),
+                };
+            }
+            for worker in there {
+                self.disturb(&worker).await?;
             }
         }
         Ok(())
+    }
+
+    async fn disturb(&self, worker: &WorkerId) -> Result<(), Error> {
+        pulse::disturb(&*self.deps.store, &self.keys, worker, &*self.deps.clock).await
     }
 
     /// Reads the manifest again if another client has changed it.

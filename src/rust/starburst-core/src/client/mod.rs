@@ -199,8 +199,7 @@ impl Client {
     /// No such session, another version, or a failure of the store.
     pub async fn attach(deps: Deps, session: SessionId) -> Result<Arc<Self>, Error> {
         let keys = SessionKeys::new(session);
-        worker::admit(&*deps.store, &keys, None).await?;
-        let manifest = pulse::read_manifest(&*deps.store, &keys).await?;
+        let manifest = worker::admit(&*deps.store, &keys).await?;
         let id = ClientId::fresh(&*deps.ids);
         let client = Self::start(deps, id, manifest);
         // Left early, by a failure or by whoever abandons the wait, it must not go on in the background.

@@ -266,7 +266,9 @@ impl Worker {
             self.drop_lost_claims(desk, evaluator).await?;
         }
         let unsaid = desk.finished.len() + desk.strikes.len() + desk.released.len();
-        if unsaid + desk.signals.len() > 0 && now.since(desk.committed) >= pace.commit {
+        // With nothing left at work the next step commits, and claims in the same write.
+        let due = now.since(desk.committed) >= pace.commit && !desk.running.is_empty();
+        if due && unsaid + desk.signals.len() > 0 {
             self.commit(desk, false).await?;
         }
         Ok(())
@@ -296,6 +298,11 @@ impl Worker {
 
     /// Commits what is finished, and claims more when asked to. `false` when nothing is in hand after it.
     async fn commit(&mut self, desk: &mut Desk, claim_more: bool) -> Result<bool, Error> {
+        let unsaid = desk.finished.len() + desk.strikes.len() + desk.released.len();
+        if unsaid == 0 && !self.queue.parts.contains_key(&desk.id()) {
+            // Everything of it has ended, and that is known.
+            return Ok(!desk.waiting.is_empty() || !desk.running.is_empty());
+        }
         self.write_signals(desk).await?;
         let part = Arc::clone(&desk.part);
         let ended = self.store_results(desk).await?;

@@ -22,6 +22,7 @@ use crate::{
     pace::Backoff,
     patrol::Patrol,
     store::Store,
+    update::Versioned,
 };
 use evaluator::Evaluator;
 use parking_lot::Mutex;
@@ -89,16 +90,13 @@ pub(crate) struct Worker {
     broken: Option<String>,
 }
 
-/// Reads the session's manifest and checks that this worker can serve it.
+/// Reads the session's manifest and checks that this code can serve it.
 ///
 /// # Errors
 /// No such session, a failure of the store, or [`Error::Refused`].
-pub async fn admit(
-    store: &dyn Store,
-    keys: &SessionKeys,
-    worker_r: Option<&ClientR>,
-) -> Result<Manifest, Error> {
-    let manifest = pulse::read_manifest(store, keys).await?.value;
+pub async fn admit(store: &dyn Store, keys: &SessionKeys) -> Result<Versioned<Manifest>, Error> {
+    let found = pulse::read_manifest(store, keys).await?;
+    let manifest = &found.value;
     if manifest.protocol != PROTOCOL_VERSION {
         let message = format!(
             "the session speaks protocol {} and the worker speaks {PROTOCOL_VERSION}; \
@@ -107,9 +105,17 @@ pub async fn admit(
         );
         return Err(Error::Refused { message });
     }
-    match worker_r.and_then(|r| manifest::refusal(&manifest.client, r)) {
+    Ok(found)
+}
+
+/// Checks that a worker with this R can read what the session's client wrote.
+///
+/// # Errors
+/// [`Error::Refused`].
+pub fn admit_r(manifest: &Manifest, worker_r: &ClientR) -> Result<(), Error> {
+    match manifest::refusal(&manifest.client, worker_r) {
         Some(message) => Err(Error::Refused { message }),
-        None => Ok(manifest),
+        None => Ok(()),
     }
 }
 
@@ -124,18 +130,18 @@ pub struct Told {
 
 /// Drains a session until it is told to leave; returns why it left. `told` is what the launcher says.
 ///
-/// The caller has checked by [`admit`] that it can serve the session.
+/// The caller has read the `manifest` by [`admit`], and has checked by [`admit_r`] that its R can serve the session.
 ///
 /// # Errors
 /// A failure of the store that does not pass.
 pub async fn run(
     deps: WorkerDeps,
     config: WorkerConfig,
+    manifest: Versioned<Manifest>,
     evaluator: &mut dyn Evaluator,
     told: watch::Receiver<Told>,
 ) -> Result<String, Error> {
     let keys = SessionKeys::new(config.session.clone());
-    let manifest = pulse::read_manifest(&*deps.store, &keys).await?;
     let beat = pulse::first_beat(config.worker.clone(), config.process.clone(), &*deps.clock);
     let shared = Arc::new(Shared {
         beat: Mutex::new(beat),
@@ -226,7 +232,8 @@ impl Worker {
         let mut backoff = Backoff::new(pace.poll_min, pace.poll_max);
         let mut idle_since = self.deps.clock.now();
         let mut failing: Option<Monotonic> = None;
-        let mut rested = true;
+        // A new worker looks for work at once.
+        let mut rested = 1;
         loop {
             if let Some(reason) = self.told_to_leave() {
                 return Ok(reason);
@@ -234,7 +241,7 @@ impl Worker {
             match self.one_round(evaluator, rested).await {
                 Ok(true) => {
                     failing = None;
-                    rested = false;
+                    rested = 0;
                     backoff = Backoff::new(self.first_wait(), pace.poll_max);
                     idle_since = self.deps.clock.now();
                     continue;
@@ -259,32 +266,33 @@ impl Worker {
                 _ = orders.wait_for(|o| *o != Orders::Work) => {}
                 () = self.deps.clock.sleep(wait) => {}
             }
-            rested = true;
+            rested += 1;
         }
     }
 
     /// Where tasks are long, new ones can wait a little longer to be found.
     fn first_wait(&self) -> Duration {
         let pace = self.manifest().pace;
-        let share = Duration::from_secs_f64(self.mean_ms.unwrap_or(0.0) / 20e3);
+        let share = Duration::from_secs_f64(self.mean_ms.unwrap_or(0.0) / 10e3);
         share.clamp(pace.poll_min, pace.poll_max)
     }
 
-    /// Claims and works once, looking for new segments once it has waited. `false` when there is nothing.
+    /// Claims and works once. With every round in which it has `rested` it looks a little further for what to do.
+    /// `false` when there is nothing.
     async fn one_round(
         &mut self,
         evaluator: &mut dyn Evaluator,
-        rested: bool,
+        rested: u32,
     ) -> Result<bool, Error> {
-        let mut hand = self.next_hand().await?;
-        if hand.is_none() && rested {
+        let mut hand = self.next_hand(rested > 0).await?;
+        if hand.is_none() && rested > 0 {
             let reopened = self.manifest().reopened;
             self.queue.discover(&*self.deps.store, &self.keys, reopened).await?;
-            hand = self.next_hand().await?;
-            if hand.is_none() {
-                self.look_around().await?;
-                hand = self.next_hand().await?;
-            }
+            hand = self.next_hand(true).await?;
+        }
+        if hand.is_none() && rested > 1 {
+            self.look_around().await?;
+            hand = self.next_hand(true).await?;
         }
         let Some(hand) = hand else {
             return Ok(false);

@@ -3,7 +3,7 @@ use crate::{
     clock::{Clock, Monotonic},
     envelope::{self, Kind},
     error::Error,
-    heartbeat::{Heartbeat, WorkerState},
+    heartbeat::{Heartbeat, ProcessId, WorkerState},
     ids::{Ids, WorkerId},
     key::{Key, SessionKeys},
     manifest::{Lifetime, Manifest, SessionState},
@@ -118,11 +118,12 @@ impl Pulse {
             if self.store.head(&key).await?.is_none() {
                 return Err(StoreError::NotFound { key }.into());
             }
-            self.etag = Some(overwrite(&*self.store, &key, body, None).await?);
-            return Ok(true);
+        } else if let Ok(etag) = self.store.create(&key, body.clone()).await {
+            self.etag = Some(etag);
+            return Ok(false);
         }
         self.etag = Some(overwrite(&*self.store, &key, body, None).await?);
-        Ok(false)
+        Ok(true)
     }
 
     /// Looks at the manifest and the owner, each when it is due; at the manifest also when `asked`.
@@ -194,16 +195,15 @@ impl Pulse {
     }
 
     async fn beat_and_look(&mut self) -> Result<Orders, Error> {
-        if self.etag.is_none() {
-            // Nothing is written into a session that may have been deleted.
-            let orders = self.orders(true).await?;
-            if orders != Orders::Work {
-                return Ok(orders);
+        match self.beat().await {
+            Ok(disturbed) => {
+                self.shared.disturbed.fetch_or(disturbed, Ordering::Relaxed);
+                self.shared.woken.notify_one();
+                self.orders(disturbed).await
             }
+            Err(Error::Store(StoreError::NotFound { .. })) => self.orders(true).await,
+            Err(other) => Err(other),
         }
-        let disturbed = self.beat().await?;
-        self.shared.disturbed.fetch_or(disturbed, Ordering::Relaxed);
-        self.orders(disturbed).await
     }
 
     /// Beats and looks until told to leave; what it learns goes to `orders`.
@@ -236,12 +236,13 @@ impl Pulse {
     }
 }
 
-/// Up to a tenth more, so that workers that started together do not beat together for ever.
+/// Up to a fifth more, so that workers that started together do not beat together for ever.
 fn spread(time: Duration, ids: &dyn Ids) -> Duration {
-    time + time / 10 * u32::try_from(ids.random() % 1024).unwrap_or(0) / 1024
+    time + time / 5 * u32::try_from(ids.random() % 1024).unwrap_or(0) / 1024
 }
 
-/// Makes a worker look at the session and at its claims with its next heartbeat, by changing that.
+/// Makes a worker look at the session and at its claims with its next heartbeat, by changing that, or by making one
+/// where it has not beaten yet.
 ///
 /// # Errors
 /// A failure of the store.
@@ -249,31 +250,33 @@ pub async fn disturb(
     store: &dyn Store,
     keys: &SessionKeys,
     worker: &WorkerId,
+    clock: &dyn Clock,
 ) -> Result<(), Error> {
     let key = keys.beat(worker);
-    let object = match store.get(&key).await {
-        Ok(object) => object,
-        // It has not beaten yet: it will look at the session before it does.
-        Err(StoreError::NotFound { .. }) => return Ok(()),
-        Err(other) => return Err(other.into()),
-    };
-    let (mut beat, _) = envelope::decode::<Heartbeat>(Kind::Heartbeat, &key, &object.body)?;
-    beat.disturbed += 1;
-    match store.replace(&key, envelope::encode(Kind::Heartbeat, &beat)?, &object.etag).await {
-        // It has beaten just now. Its next beat is far away, so once more.
-        Err(StoreError::VersionMismatch { .. }) => {
-            let Ok(object) = store.get(&key).await else {
-                return Ok(());
-            };
-            let (mut beat, _) = envelope::decode::<Heartbeat>(Kind::Heartbeat, &key, &object.body)?;
-            beat.disturbed += 1;
-            let again = envelope::encode(Kind::Heartbeat, &beat)?;
-            let _ = store.replace(&key, again, &object.etag).await;
-            Ok(())
+    // It may beat just now. Its next beat is far away, so once more.
+    for _ in 0..2 {
+        let written = match store.get(&key).await {
+            Ok(object) => {
+                let (mut beat, _) =
+                    envelope::decode::<Heartbeat>(Kind::Heartbeat, &key, &object.body)?;
+                beat.disturbed += 1;
+                let body = envelope::encode(Kind::Heartbeat, &beat)?;
+                store.replace(&key, body, &object.etag).await
+            }
+            Err(StoreError::NotFound { .. }) => {
+                let process = ProcessId { host: String::new(), pid: 0, started: 0 };
+                let beat = first_beat(worker.clone(), process, clock);
+                store.create(&key, envelope::encode(Kind::Heartbeat, &beat)?).await
+            }
+            Err(other) => return Err(other.into()),
+        };
+        match written {
+            Ok(_) | Err(StoreError::Unanswered { .. }) => return Ok(()),
+            Err(StoreError::VersionMismatch { .. } | StoreError::AlreadyExists { .. }) => {}
+            Err(other) => return Err(other.into()),
         }
-        Ok(_) | Err(StoreError::Unanswered { .. }) => Ok(()),
-        Err(other) => Err(other.into()),
     }
+    Ok(())
 }
 
 /// Says that a worker has left, or that it cannot serve the session, and why.
@@ -332,11 +335,7 @@ pub async fn read_manifest(
 }
 
 /// Names the worker's own record.
-pub fn first_beat(
-    worker: WorkerId,
-    process: crate::heartbeat::ProcessId,
-    clock: &dyn Clock,
-) -> Heartbeat {
+pub fn first_beat(worker: WorkerId, process: ProcessId, clock: &dyn Clock) -> Heartbeat {
     Heartbeat {
         beat: 0,
         worker,

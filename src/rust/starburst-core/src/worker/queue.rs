@@ -20,7 +20,7 @@ use std::{
 };
 
 /// The most tasks one claim takes.
-const CLAIM_MAX: usize = 64;
+const CLAIM_MAX: usize = 256;
 /// Segments whose payloads are kept in memory.
 const SEGMENTS_KEPT: usize = 4;
 
@@ -102,6 +102,12 @@ impl Queue {
         keys: &SessionKeys,
         reopened: u64,
     ) -> Result<(), Error> {
+        if self.tail.next() == 0 {
+            // What a new worker finds first is most often all there is: it is read without being looked for.
+            self.tail = Tail::from(1);
+            self.unread.insert(0, false);
+            return Ok(());
+        }
         let again = self.reopened != reopened;
         let mut tail = if again { Tail::default() } else { self.tail };
         let news = tail.advance(store, keys).await?;
@@ -132,6 +138,11 @@ impl Queue {
     /// Parts that others began and that were not looked at since.
     pub(super) fn unseen(&self) -> Vec<PartId> {
         self.some(|known| matches!(known, Known::Begun(_)))
+    }
+
+    /// Whether tasks wait, as far as is known for sure.
+    fn has_waiting(&self) -> bool {
+        self.parts.values().any(Known::pending)
     }
 
     /// Whether a choice may be somebody else's by now.
@@ -177,9 +188,13 @@ fn is_unreadable(error: &Error) -> bool {
 }
 
 impl Worker {
-    /// Claims from the first part that has something, or says that none has.
-    pub(super) async fn next_hand(&mut self) -> Result<Option<Hand>, Error> {
+    /// Claims from the first part that has something, or says that none has. Looks at what it does not know of
+    /// only once it has `rested`.
+    pub(super) async fn next_hand(&mut self, rested: bool) -> Result<Option<Hand>, Error> {
         loop {
+            if !rested && !self.queue.has_waiting() {
+                return Ok(None);
+            }
             if self.queue.is_blind() && self.queue.rounds.has_worked {
                 self.relist(self.manifest().pace.claim).await?;
             }
@@ -215,6 +230,12 @@ impl Worker {
                     self.queue.parts.entry(part.id).or_insert(known);
                 }
             }
+            // Nothing was submitted yet.
+            Err(Error::Store(StoreError::NotFound { .. })) if number == 0 => {
+                self.queue.tail = Tail::default();
+                self.queue.unread.remove(&number);
+                return Ok(false);
+            }
             Err(error) if is_unreadable(&error) => {
                 self.queue.damage = Some(error.chain().join(": "));
             }
@@ -245,12 +266,16 @@ impl Worker {
         } else {
             waiting.div_ceil(2 * workers.div_ceil(open.max(1)))
         };
-        let moment = match self.mean_ms {
+        let most = match self.mean_ms {
             // Nobody knows yet how long these tasks take: one tells.
             None => 1,
-            Some(mean) => (manifest.pace.claim.as_secs_f64() * 1e3 / mean.max(0.01)) as usize,
+            Some(mean) => {
+                let moment = (manifest.pace.claim.as_secs_f64() * 1e3 / mean.max(0.01)) as usize;
+                // What is done in a moment altogether is not worth sharing.
+                if waiting <= moment { waiting } else { share.min(moment) }
+            }
         };
-        share.min(moment).clamp(1, CLAIM_MAX)
+        most.clamp(1, CLAIM_MAX)
     }
 
     async fn part(&mut self, id: PartId) -> Result<Arc<Part>, Error> {

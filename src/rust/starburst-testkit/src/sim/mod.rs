@@ -8,12 +8,15 @@
 mod checks;
 mod evaluator;
 mod history;
+pub mod load;
+mod meter;
 mod process;
 mod store;
 mod weather;
 mod world;
 
 pub use history::{Event, Log};
+pub use meter::Requests;
 pub use weather::Weather;
 
 use starburst_core::mutation::{self, Rule};

@@ -489,5 +489,9 @@ async fn work(world: Arc<World>, spec: LaunchSpec, switch: Switch) {
         grace: Duration::from_secs(30),
     };
     let (_keep, told) = watch::channel(Told::default());
-    let _ = worker::run(deps, config, &mut evaluator, told).await;
+    let keys = SessionKeys::new(config.session.clone());
+    let Ok(manifest) = worker::admit(&*deps.store, &keys).await else {
+        return;
+    };
+    let _ = worker::run(deps, config, manifest, &mut evaluator, told).await;
 }

@@ -1,0 +1,27 @@
+//! How many requests to S3 work needs, counted by the store.
+use starburst_testkit::sim::load::{Length, Load, carry};
+use std::time::Duration;
+
+#[test]
+fn ten_thousand_small_tasks_on_fifty_workers_need_a_fifth_of_a_request_each() {
+    let length = Length::Each(Duration::ZERO);
+    let load = Load { workers: 50, tasks: 10_000, length, idle: Duration::ZERO, round_trip_ms: 60 };
+    let cost = carry(load);
+    assert!(cost.requests.all() <= 2_000, "{cost:?}");
+}
+
+#[test]
+fn fifty_tasks_of_a_minute_on_fifty_workers_need_eight_requests_each() {
+    let length = Length::Each(Duration::from_secs(60));
+    let load = Load { workers: 50, tasks: 50, length, idle: Duration::ZERO, round_trip_ms: 60 };
+    let cost = carry(load);
+    assert!(cost.requests.all() <= 8 * 50, "{cost:?}");
+    assert!(cost.took < Duration::from_secs(68), "{cost:?}");
+}
+
+#[test]
+fn an_idle_worker_costs_less_than_a_cent_an_hour() {
+    let (length, idle) = (Length::Each(Duration::ZERO), Duration::from_secs(3_600));
+    let cost = carry(Load { workers: 10, tasks: 0, length, idle, round_trip_ms: 60 });
+    assert!(cost.requests.usd() / 10.0 < 0.01, "{cost:?}");
+}

@@ -1,0 +1,283 @@
+//! How much work costs: the real client and worker loops, with any number of workers and tasks, in virtual time on a
+//! store with S3's latency, limits and prices.
+use super::meter::{MeteredStore, Requests};
+use crate::{ManualClock, SeededIds};
+use async_trait::async_trait;
+use bytes::Bytes;
+use parking_lot::Mutex;
+use starburst_core::{
+    blob::{Packed, Payload},
+    client::{Client, Deps, NewTask, SessionConfig},
+    clock::{Clock, Monotonic},
+    heartbeat::ProcessId,
+    ids::{SessionId, WorkerId},
+    key::SessionKeys,
+    launch::{Fate, Fates, LaunchError, LaunchSpec, Launcher, LogSpan},
+    manifest::{ClientR, Lifetime},
+    pace::Pace,
+    retry::{RetryPolicy, RetryStore},
+    segment::{TaskHeader, TaskKind},
+    store::Store,
+    worker::{
+        self, Told, WorkerConfig, WorkerDeps,
+        evaluator::{Evaluator, Event, Job, Outcome},
+    },
+};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+use tokio::{sync::watch, time::Instant};
+
+/// How long tasks take.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Length {
+    /// All the same.
+    Each(Duration),
+    /// Half of this at least; one in a hundred takes twenty times as long or more (Pareto, shape 1.5).
+    HeavyTail(Duration),
+}
+
+/// A load.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Load {
+    /// Workers, all started at once.
+    pub workers: u32,
+    /// Tasks, all submitted at once.
+    pub tasks: u32,
+    /// How long they take.
+    pub length: Length,
+    /// How long the workers are watched when there are no tasks.
+    pub idle: Duration,
+    /// A round trip to the store, in milliseconds.
+    pub round_trip_ms: u64,
+}
+
+/// What it cost.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Cost {
+    /// From the first submission until the client knew that everything had ended.
+    pub took: Duration,
+    /// What that would be if nothing but the tasks took time.
+    pub ideal: Duration,
+    /// Until everything was in the store.
+    pub submitted: Duration,
+    /// From a worker's start to its first task: the median.
+    pub to_first_task: Duration,
+    /// The share of the workers' time in which they did not compute.
+    pub idle: f64,
+    /// Requests of everybody.
+    pub requests: Requests,
+}
+
+#[derive(Debug)]
+struct Site {
+    store: Arc<MeteredStore>,
+    clock: Arc<ManualClock>,
+    dice: Arc<SeededIds>,
+    first_tasks: Mutex<Vec<Duration>>,
+}
+
+/// Carries a load.
+pub fn carry(load: Load) -> Cost {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    runtime.block_on(carry_here(load))
+}
+
+async fn carry_here(load: Load) -> Cost {
+    let clock = Arc::new(ManualClock::new(Instant::now(), Duration::from_secs(1_000_000)));
+    let site = Arc::new(Site {
+        store: Arc::new(MeteredStore::new(1, load.round_trip_ms, Arc::clone(&clock))),
+        clock: Arc::clone(&clock),
+        dice: Arc::new(SeededIds::new(2)),
+        first_tasks: Mutex::default(),
+    });
+    let deps = Deps {
+        store: site.store(),
+        launcher: Arc::new(Crew(Arc::clone(&site))),
+        clock: clock.clone(),
+        ids: site.dice.clone(),
+    };
+    let client = Client::create(deps, config(load.workers)).await.unwrap();
+    if load.tasks == 0 {
+        return idle(&site, &client, load).await;
+    }
+    let began = clock.now();
+    let mut work = Duration::ZERO;
+    let mut longest = Duration::ZERO;
+    for _ in 0..load.tasks {
+        let length = site.draw(load.length);
+        work += length;
+        longest = longest.max(length);
+        client.submit(task(length)).unwrap();
+    }
+    client.flush().await.unwrap();
+    let submitted = clock.now().since(began);
+    loop {
+        let summary = client.summary();
+        if summary.pending + summary.running == 0 {
+            break;
+        }
+        client.wait_change(client.changes(), Duration::from_secs(30)).await;
+    }
+    let took = clock.now().since(began);
+    let requests = site.store.requests();
+    assert_eq!(client.summary().completed, u64::from(load.tasks));
+    let mut first = site.first_tasks.lock().clone();
+    first.sort_unstable();
+    let time = took.as_secs_f64() * f64::from(load.workers);
+    Cost {
+        took,
+        ideal: (work / load.workers).max(longest),
+        submitted,
+        to_first_task: first.get(first.len() / 2).copied().unwrap_or_default(),
+        idle: 1.0 - work.as_secs_f64() / time,
+        requests,
+    }
+}
+
+/// Workers with nothing to do; the client is gone.
+async fn idle(site: &Arc<Site>, client: &Arc<Client>, load: Load) -> Cost {
+    let crew = Crew(Arc::clone(site));
+    let manifest = client.manifest();
+    client.stop();
+    for rank in 0..load.workers {
+        let worker = WorkerId::fresh(&*site.dice);
+        let session = manifest.session.clone();
+        let spec = LaunchSpec { session, worker, rank, cpu: 1.0, detached: true };
+        crew.launch(&spec).await.unwrap();
+    }
+    site.clock.sleep(load.idle).await;
+    Cost {
+        took: load.idle,
+        ideal: Duration::ZERO,
+        submitted: Duration::ZERO,
+        to_first_task: Duration::ZERO,
+        idle: 1.0,
+        requests: site.store.requests(),
+    }
+}
+
+impl Site {
+    fn store(&self) -> Arc<dyn Store> {
+        let (store, clock) = (Arc::clone(&self.store), Arc::clone(&self.clock));
+        Arc::new(RetryStore::new(store, clock, self.dice.clone(), RetryPolicy::default()))
+    }
+
+    fn draw(&self, length: Length) -> Duration {
+        match length {
+            Length::Each(length) => length,
+            Length::HeavyTail(scale) => {
+                let uniform = (self.dice.below(1 << 20) + 1) as f64 / f64::from(1 << 20);
+                scale.mul_f64(0.5 * uniform.powf(-1.0 / 1.5).min(200.0))
+            }
+        }
+    }
+}
+
+fn task(length: Duration) -> NewTask {
+    let header = TaskHeader { kind: TaskKind::Call, label: None, timeout: None };
+    let millis = u32::try_from(length.as_millis()).unwrap_or(u32::MAX);
+    let payload = Payload::Inline(Bytes::copy_from_slice(&millis.to_le_bytes()));
+    NewTask { header, packed: Packed { payload, blobs: Vec::new() }, common: None }
+}
+
+fn config(workers: u32) -> SessionConfig {
+    SessionConfig {
+        lifetime: Lifetime::Detached,
+        workers,
+        cpu: 1.0,
+        memory_mib: 1024,
+        launch_type: "LOCAL".into(),
+        task_timeout: None,
+        idle_timeout: Duration::from_secs(100_000),
+        absolute_timeout: Duration::from_secs(100 * 86_400),
+        max_attempts: 3,
+        pace: Pace::remote(),
+        client: ClientR { r: (4, 2), future: "1.31.0".into() },
+    }
+}
+
+#[derive(Debug)]
+struct Crew(Arc<Site>);
+
+#[async_trait]
+impl Fates for Crew {
+    async fn fate(&self, _: &WorkerId, _: Option<&ProcessId>) -> Fate {
+        Fate::Unknown
+    }
+}
+
+#[async_trait]
+impl Launcher for Crew {
+    async fn launch(&self, spec: &LaunchSpec) -> Result<(), LaunchError> {
+        tokio::spawn(work(Arc::clone(&self.0), spec.clone()));
+        Ok(())
+    }
+    async fn stop(&self, _: &WorkerId, _: Option<&ProcessId>) {}
+    async fn log(&self, _: &SessionId, _: &WorkerId, _: Option<LogSpan>, _: u64) -> String {
+        String::new()
+    }
+    async fn forget_logs(&self, _: &SessionId) {}
+}
+
+async fn work(site: Arc<Site>, spec: LaunchSpec) {
+    let began = site.clock.now();
+    let mut evaluator =
+        Timer { site: Arc::clone(&site), began: Some(began), jobs: VecDeque::new() };
+    let deps = WorkerDeps {
+        store: site.store(),
+        clock: site.clock.clone(),
+        ids: site.dice.clone(),
+        fates: Arc::new(Crew(Arc::clone(&site))),
+    };
+    let process = ProcessId { host: "sim".into(), pid: spec.rank, started: 0 };
+    let (session, worker, rank) = (spec.session, spec.worker, spec.rank);
+    let grace = Duration::from_secs(30);
+    let config = WorkerConfig { session, worker, rank, process, grace };
+    let (_keep, told) = watch::channel(Told::default());
+    let keys = SessionKeys::new(config.session.clone());
+    let Ok(manifest) = worker::admit(&*deps.store, &keys).await else {
+        return;
+    };
+    let _ = worker::run(deps, config, manifest, &mut evaluator, told).await;
+}
+
+/// An R in which each task takes the time that its payload says.
+#[derive(Debug)]
+struct Timer {
+    site: Arc<Site>,
+    /// When the worker started, until it has its first task.
+    began: Option<Monotonic>,
+    jobs: VecDeque<(u64, Duration, Option<Monotonic>)>,
+}
+
+#[async_trait]
+impl Evaluator for Timer {
+    async fn submit(&mut self, job: Job) -> Result<(), String> {
+        if let Some(began) = self.began.take() {
+            self.site.first_tasks.lock().push(self.site.clock.now().since(began));
+        }
+        let bytes = job.payload.concat().unwrap();
+        let millis = u32::from_le_bytes(bytes[..4].try_into().unwrap());
+        self.jobs.push_back((job.number, Duration::from_millis(millis.into()), None));
+        Ok(())
+    }
+    async fn event(&mut self) -> Event {
+        let Some((number, takes, until)) = self.jobs.front_mut() else {
+            return std::future::pending().await;
+        };
+        let (number, ran, now) = (*number, *takes, self.site.clock.now());
+        let until = *until.get_or_insert(Monotonic(now.0 + ran));
+        if until > now {
+            self.site.clock.sleep(until.since(now)).await;
+        }
+        self.jobs.pop_front();
+        let packed = Packed { payload: Payload::Inline("done".into()), blobs: Vec::new() };
+        Event::Ended { number, outcome: Outcome::Value(packed), ran, log: None }
+    }
+    async fn kill(&mut self) {
+        self.jobs.clear();
+    }
+}
