@@ -12,7 +12,7 @@
 #define BUFFER 65536
 #define MESSAGE 1024
 
-typedef void (*write_fn)(void *sink, const uint8_t *bytes, size_t count);
+typedef int (*write_fn)(void *sink, const uint8_t *bytes, size_t count);
 typedef size_t (*read_fn)(void *source, uint8_t *bytes, size_t count);
 
 typedef int (*next_fn)(void *rust, size_t which);
@@ -29,10 +29,16 @@ typedef struct {
   uint8_t buffer[BUFFER];
 } stream;
 
+/* Rust has returned when it wants no more: leaving by a jump is safe here. */
+static void give(stream *s, const uint8_t *bytes, size_t n) {
+  if (s->write(s->rust, bytes, n)) Rf_error("the value is not wanted any more");
+}
+
 static void drain(stream *s) {
   if (s->held > 0) {
-    s->write(s->rust, s->buffer, s->held);
+    size_t n = s->held;
     s->held = 0;
+    give(s, s->buffer, n);
   }
 }
 
@@ -41,7 +47,7 @@ static void out_bytes(R_outpstream_t st, void *bytes, int count) {
   size_t n = (size_t)count;
   if (n >= BUFFER) {
     drain(s);
-    s->write(s->rust, bytes, n);
+    give(s, bytes, n);
     return;
   }
   if (s->held + n > BUFFER) drain(s);
@@ -92,7 +98,7 @@ static SEXP serialize_body(void *data) {
                      NULL, R_NilValue);
     R_Serialize(VECTOR_ELT(s->list, i), &st);
     drain(s);
-    s->next(s->rust, (size_t)i);
+    if (!s->next(s->rust, (size_t)i)) return R_NilValue;
   }
   return R_NilValue;
 }

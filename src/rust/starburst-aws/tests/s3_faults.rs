@@ -141,10 +141,12 @@ async fn advice_for(fault: Fault, operation: Operation) -> (ErrorKind, String, S
     let server = S3Server::start().await;
     let store = Bucket::on(&server).await.store();
     server.add_rule(Rule::always(operation, fault));
-    let error: Error = match operation {
-        Operation::PutObject => store.create(&key(), body()).await.unwrap_err().into(),
-        Operation::ListObjectsV2 => store.list(&keys().all(), None).await.unwrap_err().into(),
-        _ => store.head(&key()).await.unwrap_err().into(),
+    let error: Error = if operation == Operation::PutObject {
+        store.create(&key(), body()).await.unwrap_err().into()
+    } else if operation == Operation::ListObjectsV2 {
+        store.list(&keys().all(), None).await.unwrap_err().into()
+    } else {
+        store.head(&key()).await.unwrap_err().into()
     };
     (error.kind(), error.chain().join(": "), error.advice().unwrap())
 }

@@ -29,7 +29,7 @@ pub enum Kind {
     SegmentIndex = 2,
     /// The payloads of a segment.
     SegmentFrames = 3,
-    /// The states of a segment's tasks.
+    /// The states of a part's tasks.
     Ledger = 4,
     /// A batch of results.
     Results = 5,

@@ -1,4 +1,4 @@
-//! Heartbeats: what a worker, or the owner of a `plan()` session, says about itself every few seconds.
+//! Heartbeats: what a worker, or the owner of a `plan()` session, says about itself from time to time.
 use crate::{clock::UnixMillis, ids::WorkerId};
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +11,7 @@ pub enum WorkerState {
     Idle,
     /// Evaluating tasks.
     Busy,
-    /// Left, and says why. Its heartbeat stands still from now on.
+    /// Left, and says why, as the last thing.
     Left {
         /// In words.
         reason: String,

@@ -69,7 +69,7 @@ impl Key {
         };
         Some((WorkerId::parse(worker).ok()?, kind))
     }
-    /// The part behind the last slash.
+    /// What stands behind the last slash.
     pub fn last(&self) -> &str {
         self.0.rsplit('/').next().unwrap_or_default()
     }

@@ -1,4 +1,4 @@
-//! The ledger: the state of one segment's tasks, and the only truth about them.
+//! The ledger: the state of the tasks of one part of a segment, and the only truth about them.
 //!
 //! Every transition is a function of the ledger alone. It is read, changed here and written back by
 //! compare-and-swap, so each change is made by one writer, on the state it saw. A result that the ledger
@@ -106,7 +106,7 @@ pub struct History {
 /// A claim on one task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Claim {
-    /// The task's place in the segment.
+    /// The task's place in the part.
     pub place: usize,
     /// The attempt this claim is.
     pub attempt: u32,
@@ -127,17 +127,17 @@ pub struct Counts {
     pub cancelled: u64,
 }
 
-/// The state of one segment's tasks.
+/// The state of one part's tasks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ledger {
     /// Recognises the last writer's own write.
     pub write: Nonce,
-    /// One state a task, in the segment's order.
+    /// One state a task, in the part's order.
     pub tasks: Vec<TaskState>,
 }
 
 impl Ledger {
-    /// A ledger for a segment of `len` tasks that nobody has touched.
+    /// A ledger for a part of `len` tasks that nobody has touched.
     pub fn new(len: usize) -> Self {
         Self { write: Nonce(0), tasks: vec![TaskState::Pending(History::default()); len] }
     }

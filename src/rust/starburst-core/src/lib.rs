@@ -6,6 +6,7 @@
 pub mod blob;
 pub mod client;
 pub mod clock;
+pub mod downloads;
 pub mod envelope;
 pub mod error;
 pub mod heartbeat;
@@ -25,4 +26,5 @@ pub mod signal;
 pub mod store;
 pub mod tail;
 pub mod update;
+pub mod uploads;
 pub mod worker;

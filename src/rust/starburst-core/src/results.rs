@@ -13,7 +13,7 @@ pub const LEDGER_MAX: usize = 256 * 1024;
 pub enum ResultRef {
     /// Here.
     Here(Bytes),
-    /// In a batch of the task's segment.
+    /// In a batch of the task's part.
     Batch {
         /// The batch's name.
         object: ObjectId,

@@ -27,7 +27,7 @@ pub struct RetryPolicy {
     pub wait_min: Duration,
     /// The longest such wait.
     pub wait_max: Duration,
-    /// No try begins later than this after the first one.
+    /// No try begins later than this after the first failure.
     pub give_up: Duration,
 }
 
@@ -153,7 +153,13 @@ impl RetryStore {
                 self.flow.lock().slower();
             }
             if !passes(&error) {
-                return Err(error);
+                // A lost race is settled by the nonce; any other refusal does not take back what an earlier
+                // try may have done.
+                let race = matches!(
+                    error,
+                    StoreError::AlreadyExists { .. } | StoreError::VersionMismatch { .. }
+                );
+                return Err(if race { error } else { unanswered.unwrap_or(error) });
             }
             let now = self.clock.now();
             let wait = backoff.step(self.ids.random());

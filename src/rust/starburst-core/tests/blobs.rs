@@ -1,15 +1,25 @@
-//! Large data through a store.
+//! Large data through a store: sent while it is cut, fetched while it is used.
 #![allow(clippy::unwrap_used)] // a test's helper fails its test
 use bytes::Bytes;
 use proptest::prelude::*;
 use starburst_core::{
-    blob::{BlobReader, KnownBlobs, Packer, store_blobs},
+    blob::{BlobHash, ChunkSink, Packer, Payload},
+    downloads::{ChunkCache, Downloads, Material, MemoryCache},
+    error::Error,
     ids::{Ids, SessionId},
     key::SessionKeys,
-    store::Store,
+    store::{Store, StoreError},
+    uploads::Uploads,
 };
-use starburst_testkit::{MemStore, SeededIds};
-use std::sync::Arc;
+use starburst_testkit::{Fault, FaultStore, ManualClock, MemStore, Operation, SeededIds};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+use tokio::time::Instant;
 
 fn noise(seed: u64, len: usize) -> Vec<u8> {
     let ids = SeededIds::new(seed);
@@ -18,15 +28,47 @@ fn noise(seed: u64, len: usize) -> Vec<u8> {
     out
 }
 
+fn keys() -> SessionKeys {
+    SessionKeys::new(SessionId::parse("s").unwrap())
+}
+
+fn uploads(store: &Arc<dyn Store>) -> Arc<Uploads> {
+    let clock = Arc::new(ManualClock::new(Instant::now(), Duration::ZERO));
+    Uploads::new(Arc::clone(store), keys(), clock)
+}
+
+/// Gives chunks to uploads, and remembers how many it could not give at once.
+#[derive(Debug)]
+struct Sink {
+    uploads: Arc<Uploads>,
+    refused: usize,
+}
+
+impl ChunkSink for Sink {
+    fn has(&self, hash: &BlobHash) -> bool {
+        self.uploads.has(hash)
+    }
+    fn take(&mut self, hash: BlobHash, sealed: Bytes) -> Result<(), Error> {
+        if !self.uploads.try_take(hash, &sealed) {
+            self.refused += 1;
+        }
+        Ok(())
+    }
+}
+
+fn pack(bytes: &[u8], sink: &mut Sink) -> Payload {
+    let mut packer = Packer::default();
+    packer.write(bytes, sink).unwrap();
+    packer.finish(sink).unwrap()
+}
+
 async fn through_a_store(bytes: &[u8]) -> Bytes {
     let store: Arc<dyn Store> = Arc::new(MemStore::default());
-    let keys = SessionKeys::new(SessionId::parse("s").unwrap());
-    let mut packer = Packer::new(Arc::default());
-    packer.write(bytes);
-    let packed = packer.finish();
-    store_blobs(&*store, &keys, packed.blobs, &KnownBlobs::default()).await.unwrap();
-    let reader = BlobReader::new(store, keys, 1 << 20);
-    reader.fetch(&packed.payload).await.unwrap().concat().unwrap()
+    let mut sink = Sink { uploads: uploads(&store), refused: 0 };
+    let payload = pack(bytes, &mut sink);
+    sink.uploads.stored(payload.chunks()).await.unwrap();
+    let downloads = Downloads::new(store, keys(), Arc::new(MemoryCache::new(1 << 20)));
+    Material::of(&payload, &downloads).concat().await.unwrap()
 }
 
 proptest! {
@@ -37,7 +79,93 @@ proptest! {
         len in prop_oneof![0usize..200, 60_000usize..70_000, 8_300_000usize..8_500_000],
     ) {
         let bytes = noise(seed, len);
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         prop_assert!(runtime.block_on(through_a_store(&bytes)) == bytes);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_is_on_the_way_than_the_limit_and_what_was_not_taken_is_said() {
+    let down = Arc::new(AtomicBool::new(true));
+    let fails = Arc::clone(&down);
+    let store: Arc<dyn Store> =
+        Arc::new(FaultStore::new(MemStore::default(), move |operation, _| {
+            (operation == Operation::Write && fails.load(Ordering::Relaxed)).then_some(Fault::Full)
+        }));
+    let mut sink = Sink { uploads: uploads(&store), refused: 0 };
+    let payload = pack(&noise(1, 100 << 20), &mut sink);
+    assert!(sink.refused > 20, "{}", sink.refused);
+    let first = &payload.chunks()[..1];
+    let full = sink.uploads.stored(first).await;
+    assert!(matches!(full, Err(Error::Store(StoreError::Full { .. }))), "{full:?}");
+    // It is sent again by itself once there is room.
+    down.store(false, Ordering::Relaxed);
+    while sink.uploads.stored(first).await.is_err() {}
+    while sink.uploads.room().await.is_err() {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_chunk_that_two_payloads_share_is_sent_and_fetched_once() {
+    let (writes, reads) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (w, r) = (Arc::clone(&writes), Arc::clone(&reads));
+    let store: Arc<dyn Store> =
+        Arc::new(FaultStore::new(MemStore::default(), move |operation, _| {
+            let counter = if operation == Operation::Write { &w } else { &r };
+            counter.fetch_add(1, Ordering::Relaxed);
+            None
+        }));
+    let mut sink = Sink { uploads: uploads(&store), refused: 0 };
+    let bytes = noise(2, 20 << 20);
+    let payload = pack(&bytes, &mut sink);
+    assert_eq!(pack(&bytes, &mut sink), payload);
+    sink.uploads.stored(payload.chunks()).await.unwrap();
+    assert_eq!(writes.load(Ordering::Relaxed), payload.chunks().len());
+    let downloads = Downloads::new(store, keys(), Arc::new(MemoryCache::new(64 << 20)));
+    for _ in 0..3 {
+        assert!(Material::of(&payload, &downloads).concat().await.unwrap() == bytes);
+    }
+    assert_eq!(reads.load(Ordering::Relaxed), payload.chunks().len());
+}
+
+/// A cache whose copies are all damaged.
+#[derive(Debug, Default)]
+struct Rotten(AtomicUsize);
+
+impl ChunkCache for Rotten {
+    fn get(&self, _: &BlobHash) -> Option<Bytes> {
+        Some("rotten".into())
+    }
+    fn put(&self, _: &BlobHash, _: &Bytes) {}
+    fn forget(&self, _: &BlobHash) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_damaged_copy_is_forgotten_and_the_store_asked() {
+    let store: Arc<dyn Store> = Arc::new(MemStore::default());
+    let mut sink = Sink { uploads: uploads(&store), refused: 0 };
+    let bytes = noise(3, 5 << 20);
+    let payload = pack(&bytes, &mut sink);
+    sink.uploads.stored(payload.chunks()).await.unwrap();
+    let rotten = Arc::new(Rotten::default());
+    let downloads = Downloads::new(store, keys(), Arc::clone(&rotten) as Arc<dyn ChunkCache>);
+    assert!(Material::of(&payload, &downloads).concat().await.unwrap() == bytes);
+    assert_eq!(rotten.0.load(Ordering::Relaxed), payload.chunks().len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_chunk_that_is_gone_ends_the_pieces_with_the_reason() {
+    let store: Arc<dyn Store> = Arc::new(MemStore::default());
+    let mut sink = Sink { uploads: uploads(&store), refused: 0 };
+    let payload = pack(&noise(4, 12 << 20), &mut sink);
+    sink.uploads.stored(payload.chunks()).await.unwrap();
+    store.delete(&keys().blob(&payload.chunks()[2])).await.unwrap();
+    let downloads = Downloads::new(store, keys(), Arc::new(MemoryCache::new(0)));
+    let mut pieces = Material::of(&payload, &downloads).pieces();
+    assert!(pieces.next().await.unwrap().is_ok());
+    assert!(pieces.next().await.unwrap().is_ok());
+    let gone = pieces.next().await.unwrap();
+    assert!(matches!(gone, Err(Error::Store(StoreError::NotFound { .. }))), "{gone:?}");
+    assert!(pieces.next().await.is_none());
 }

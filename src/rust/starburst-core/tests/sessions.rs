@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)] // a test's helper fails its test
 
 use starburst_core::{
-    blob::{Packed, Payload},
+    blob::Payload,
     client::{self, Client, Deps, NewTask, SessionConfig},
     error::Error,
     key::SessionKeys,
@@ -44,8 +44,8 @@ fn config() -> SessionConfig {
 
 fn task() -> NewTask {
     let header = TaskHeader { kind: TaskKind::Call, label: None, timeout: None };
-    let packed = Packed { payload: Payload::Inline("x".into()), blobs: Vec::new() };
-    NewTask { header, packed, common: None }
+    let payload = Payload::Inline("x".into());
+    NewTask { header, payload, common: None }
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,11 +3,13 @@
 
 mod dir_files;
 mod dir_store;
+mod disk_cache;
 mod process;
 mod process_launcher;
 mod system;
 
 pub use dir_store::{DirStore, Durability};
+pub use disk_cache::DiskCache;
 pub use process::{LocalFates, this_process};
 pub use process_launcher::{ProcessLauncher, WorkerProgram, log_path, read_log};
 pub use system::{SystemClock, SystemIds};

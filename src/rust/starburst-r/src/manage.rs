@@ -13,7 +13,6 @@ use starburst_core::{
     launch::LogSpan,
     patrol::Verdict,
 };
-use starburst_local::SystemClock;
 use std::{sync::Arc, time::Duration};
 
 /// The session's tasks by state, its workers, and its own state.
@@ -45,15 +44,11 @@ fn rs_status(handle: Robj, refresh: bool) -> Result<List> {
     Ok(list!(
         counts = convert::counts(&client.summary()),
         workers = list!(worker = ids, state = states, finished = finished, busy_seconds = busy),
-        state = client::state_word(&manifest, now()),
+        state = client::state_word(&manifest, client.now()),
         workers_wanted = f64::from(manifest.workers),
         created_at = convert::seconds(manifest.created_at),
         deadline = convert::seconds(manifest.deadline)
     ))
-}
-
-fn now() -> starburst_core::clock::UnixMillis {
-    starburst_core::clock::Clock::wall(&SystemClock::default())
 }
 
 /// Tasks by state, from memory.
@@ -156,9 +151,10 @@ fn rs_log(handle: Robj, worker: &str, from: f64, to: f64, tail: f64) -> Result<S
 fn rs_sessions(config: List) -> Result<List> {
     let deps = deps(&config)?;
     let rows = runtime::wait(async { client::list_sessions(&deps).await })??;
+    let now = deps.clock.wall();
     let number = |f: &dyn Fn(&client::SessionRow) -> f64| rows.iter().map(f).collect::<Vec<f64>>();
     let ids: Vec<String> = rows.iter().map(|r| r.manifest.session.to_string()).collect();
-    let states: Vec<&str> = rows.iter().map(|r| client::state_word(&r.manifest, now())).collect();
+    let states: Vec<&str> = rows.iter().map(|r| client::state_word(&r.manifest, now)).collect();
     Ok(list!(
         session_id = ids,
         created_at = number(&|r| convert::seconds(r.manifest.created_at)),

@@ -8,8 +8,9 @@ use crate::{
 };
 use extendr_api::prelude::*;
 use starburst_core::{
-    blob::{Material, Packed},
+    blob::Payload,
     client::{Fetched, FetchedEnding, Known, NewTask},
+    downloads::Material,
     ids::TaskId,
     ledger::Broken,
     segment::{TaskHeader, TaskKind},
@@ -18,7 +19,7 @@ use std::{sync::Arc, time::Duration};
 
 /// What the elements of a map share, packed once.
 #[derive(Debug)]
-struct Shared(Arc<Packed>);
+struct Shared(Arc<Payload>);
 
 fn header(
     client: &starburst_core::client::Client,
@@ -37,19 +38,19 @@ fn rs_submit(
     label: Nullable<String>,
 ) -> Result<String> {
     let client = client(&handle)?;
-    let packed = value::pack(&payload, client.known_blobs())?;
+    let payload = value::pack(&payload, &client.uploads())?;
     let kind = if is_future { TaskKind::Future } else { TaskKind::Call };
     let header = header(&client, kind, label.into_option());
     // A submission wakes the loops, which needs the runtime they run on.
     let _entered = runtime::runtime()?.enter();
-    Ok(client.submit(NewTask { header, packed, common: None })?.to_string())
+    Ok(client.submit(NewTask { header, payload, common: None })?.to_string())
 }
 
 /// Packs what the elements of a map share.
 #[extendr]
 fn rs_share(handle: Robj, shared: Robj) -> Result<Robj> {
-    let packed = value::pack(&shared, client(&handle)?.known_blobs())?;
-    Ok(ExternalPtr::new(Shared(Arc::new(packed))).into())
+    let payload = value::pack(&shared, &client(&handle)?.uploads())?;
+    Ok(ExternalPtr::new(Shared(Arc::new(payload))).into())
 }
 
 /// Submits elements of a map; returns their ids.
@@ -59,12 +60,12 @@ fn rs_submit_elements(handle: Robj, shared: Robj, payloads: List) -> Result<Vec<
     let shared: ExternalPtr<Shared> = shared.try_into().map_err(|_| RError::Stale)?;
     let shared = Arc::clone(&shared.try_addr().map_err(|_| RError::Stale)?.0);
     let _entered = runtime::runtime()?.enter();
-    let packed = value::pack_each(&payloads, client.known_blobs())?;
-    let mut ids = Vec::with_capacity(packed.len());
-    for packed in packed {
+    let payloads = value::pack_each(&payloads, &client.uploads())?;
+    let mut ids = Vec::with_capacity(payloads.len());
+    for payload in payloads {
         let header = header(&client, TaskKind::Element, None);
         let common = Some(Arc::clone(&shared));
-        ids.push(client.submit(NewTask { header, packed, common })?.to_string());
+        ids.push(client.submit(NewTask { header, payload, common })?.to_string());
     }
     Ok(ids)
 }
@@ -206,7 +207,7 @@ fn rs_signals(handle: Robj) -> Result<List> {
     let (mut ids, mut conditions) = (Vec::new(), Vec::new());
     for (id, bytes) in client(&handle)?.take_signals() {
         ids.push(id.to_string());
-        conditions.push(value::unpack(Material::from_bytes(bytes))?);
+        conditions.push(value::unpack(Material::Here(bytes))?);
     }
     Ok(list!(ids = ids, conditions = List::from_values(conditions)))
 }

@@ -1,10 +1,17 @@
 //! Values of R as streams: into packers, out of fetched chunks. See `src/serialize.c`.
-use crate::error::{RError, Result};
+use crate::{
+    error::{RError, Result},
+    runtime,
+};
 use bytes::{Buf, Bytes};
 use extendr_api::prelude::*;
 use starburst_core::{
-    blob::{KnownBlobs, Material, Packed, Packer},
+    blob::{BlobHash, ChunkSink, Packer, Payload},
+    downloads::{Material, Pieces},
+    envelope::{self, Kind},
     error::Error,
+    key,
+    uploads::Uploads,
 };
 use std::{
     ffi::{CStr, c_char, c_void},
@@ -19,7 +26,7 @@ unsafe extern "C" {
     fn starburst_serialize(
         list: *mut c_void,
         sink: *mut c_void,
-        write: extern "C" fn(*mut c_void, *const u8, usize),
+        write: extern "C" fn(*mut c_void, *const u8, usize) -> i32,
         next: extern "C" fn(*mut c_void, usize) -> i32,
         message: *mut c_char,
     ) -> i32;
@@ -32,49 +39,90 @@ unsafe extern "C" {
     ) -> i32;
 }
 
-/// Serialized values, packed as they come.
-struct Sink {
+/// Serialized values, packed and sent as they come.
+struct Sink<'a> {
     packer: Packer,
-    done: Vec<Packed>,
-    known: Arc<KnownBlobs>,
+    done: Vec<Payload>,
+    chunks: &'a mut dyn ChunkSink,
+    error: Option<Error>,
 }
 
-extern "C" fn write(sink: *mut c_void, bytes: *const u8, count: usize) {
-    // SAFETY: `sink` is the one that `pack_each` lends for the call, and `bytes` has `count` bytes.
+/// Sends chunks into a session; waits for room when too many are on their way.
+#[derive(Debug)]
+struct Sending<'a> {
+    uploads: &'a Arc<Uploads>,
+    /// Why the wait was left: Ctrl-C.
+    left: Option<RError>,
+}
+
+impl ChunkSink for Sending<'_> {
+    fn has(&self, hash: &BlobHash) -> bool {
+        self.uploads.has(hash)
+    }
+    fn take(&mut self, hash: BlobHash, sealed: Bytes) -> std::result::Result<(), Error> {
+        while !self.uploads.try_take(hash, &sealed) {
+            match runtime::wait(self.uploads.room()) {
+                Ok(room) => room?,
+                Err(left) => {
+                    self.left = Some(left);
+                    return Err(Error::Internal { detail: "the wait was left".into() });
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+extern "C" fn write(sink: *mut c_void, bytes: *const u8, count: usize) -> i32 {
+    // SAFETY: `sink` is the one that `pack_into` lends for the call, and `bytes` has `count` bytes.
     let (sink, bytes) =
-        unsafe { (&mut *sink.cast::<Sink>(), std::slice::from_raw_parts(bytes, count)) };
-    sink.packer.write(bytes);
+        unsafe { (&mut *sink.cast::<Sink<'_>>(), std::slice::from_raw_parts(bytes, count)) };
+    sink.error = sink.packer.write(bytes, sink.chunks).err();
+    i32::from(sink.error.is_some())
 }
 
 extern "C" fn end_of_value(sink: *mut c_void, _: usize) -> i32 {
     // SAFETY: as for `write`.
-    let sink = unsafe { &mut *sink.cast::<Sink>() };
-    let packer = std::mem::replace(&mut sink.packer, Packer::new(Arc::clone(&sink.known)));
-    sink.done.push(packer.finish());
-    1
+    let sink = unsafe { &mut *sink.cast::<Sink<'_>>() };
+    match std::mem::take(&mut sink.packer).finish(sink.chunks) {
+        Ok(payload) => sink.done.push(payload),
+        Err(error) => sink.error = Some(error),
+    }
+    i32::from(sink.error.is_none())
 }
 
 /// Serializes each element of a list, with no more of it in memory than a window.
-pub(crate) fn pack_each(list: &List, known: Arc<KnownBlobs>) -> Result<Vec<Packed>> {
+fn pack_into(list: &List, chunks: &mut dyn ChunkSink) -> Result<Vec<Payload>> {
     let done = Vec::with_capacity(list.len());
-    let mut sink = Sink { packer: Packer::new(Arc::clone(&known)), done, known };
+    let mut sink = Sink { packer: Packer::default(), done, chunks, error: None };
     let mut message = [0 as c_char; MESSAGE];
-    let lent: *mut Sink = &mut sink;
+    let lent: *mut Sink<'_> = &mut sink;
     // SAFETY: called on R's thread; list, sink and message outlive the call.
     let outcome = unsafe {
         let list = list.get().cast();
         starburst_serialize(list, lent.cast(), write, end_of_value, message.as_mut_ptr())
     };
-    match outcome {
-        0 => Ok(sink.done),
-        INTERRUPTED => Err(RError::Interrupted),
-        _ => Err(RError::Value(text(&message))),
+    match (outcome, sink.error) {
+        (_, Some(error)) => Err(error.into()),
+        (0, None) => Ok(sink.done),
+        (INTERRUPTED, None) => Err(RError::Interrupted),
+        (_, None) => Err(RError::Value(text(&message))),
     }
 }
 
-/// Serializes one value.
-pub(crate) fn pack(value: &Robj, known: Arc<KnownBlobs>) -> Result<Packed> {
-    let packed = pack_each(&List::from_values([value]), known)?.pop();
+/// Serializes each element of a list and sends what is large.
+pub(crate) fn pack_each(list: &List, uploads: &Arc<Uploads>) -> Result<Vec<Payload>> {
+    let mut sending = Sending { uploads, left: None };
+    let packed = pack_into(list, &mut sending);
+    match sending.left {
+        Some(left) => Err(left),
+        None => packed,
+    }
+}
+
+/// Serializes one value and sends what is large.
+pub(crate) fn pack(value: &Robj, uploads: &Arc<Uploads>) -> Result<Payload> {
+    let packed = pack_each(&List::from_values([value]), uploads)?.pop();
     packed.ok_or_else(|| RError::Value("nothing was serialized".into()))
 }
 
@@ -83,14 +131,12 @@ fn text(message: &[c_char; MESSAGE]) -> String {
     unsafe { CStr::from_ptr(message.as_ptr()) }.to_string_lossy().into_owned()
 }
 
-type Pieces<'a> = Box<dyn Iterator<Item = std::result::Result<Bytes, Error>> + 'a>;
-
-/// Serialized values, opened as they are read.
+/// Serialized values, fetched as they are read.
 struct Source<'a> {
     materials: &'a [Option<Material>],
-    pieces: Pieces<'a>,
+    pieces: Pieces,
     current: Bytes,
-    error: Option<Error>,
+    error: Option<RError>,
 }
 
 impl Source<'_> {
@@ -98,13 +144,17 @@ impl Source<'_> {
         let mut count = 0;
         while !to.is_empty() {
             if self.current.is_empty() {
-                match self.pieces.next() {
-                    Some(Ok(piece)) => self.current = piece,
-                    Some(Err(error)) => {
-                        self.error = Some(error);
+                match runtime::wait(self.pieces.next()) {
+                    Ok(Some(Ok(piece))) => self.current = piece,
+                    Ok(Some(Err(error))) => {
+                        self.error = Some(error.into());
                         break;
                     }
-                    None => break,
+                    Ok(None) => break,
+                    Err(left) => {
+                        self.error = Some(left);
+                        break;
+                    }
                 }
                 continue;
             }
@@ -131,7 +181,7 @@ extern "C" fn next_value(source: *mut c_void, which: usize) -> i32 {
     let source = unsafe { &mut *source.cast::<Source<'_>>() };
     match source.materials.get(which) {
         Some(Some(material)) => {
-            source.pieces = Box::new(material.pieces());
+            source.pieces = material.pieces();
             source.current = Bytes::new();
             1
         }
@@ -142,7 +192,7 @@ extern "C" fn next_value(source: *mut c_void, which: usize) -> i32 {
 /// Reads values, one chunk in memory at a time; `NULL` where there is none.
 pub(crate) fn unpack_each(materials: &[Option<Material>]) -> Result<List> {
     let list = List::new(materials.len());
-    let pieces: Pieces<'_> = Box::new(std::iter::empty());
+    let pieces = Pieces::none();
     let mut source = Source { materials, pieces, current: Bytes::new(), error: None };
     let mut message = [0 as c_char; MESSAGE];
     let lent: *mut Source<'_> = &mut source;
@@ -154,7 +204,7 @@ pub(crate) fn unpack_each(materials: &[Option<Material>]) -> Result<List> {
     match (outcome, source.error) {
         (0, _) => Ok(list),
         (INTERRUPTED, _) => Err(RError::Interrupted),
-        (_, Some(error)) => Err(error.into()),
+        (_, Some(error)) => Err(error),
         (_, None) => Err(Error::Damaged { key: "result".into(), detail: text(&message) }.into()),
     }
 }
@@ -165,10 +215,37 @@ pub(crate) fn unpack(material: Material) -> Result<Robj> {
     Ok(list.elt(0).unwrap_or_default())
 }
 
+/// Keeps chunks here.
+#[derive(Debug, Default)]
+struct Kept(Vec<(BlobHash, Bytes)>);
+
+impl ChunkSink for Kept {
+    fn has(&self, _: &BlobHash) -> bool {
+        false
+    }
+    fn take(&mut self, hash: BlobHash, sealed: Bytes) -> std::result::Result<(), Error> {
+        self.0.push((hash, sealed));
+        Ok(())
+    }
+}
+
 /// A value there and back, for tests and benchmarks.
 #[extendr]
 fn rs_round_trip(value: Robj) -> Result<Robj> {
-    unpack(Material::from_packed(pack(&value, Arc::default())?))
+    let mut kept = Kept::default();
+    let packed = pack_into(&List::from_values([&value]), &mut kept)?.pop();
+    let bytes = match packed {
+        Some(Payload::Inline(bytes)) => bytes,
+        Some(Payload::Blobs { .. }) | None => {
+            let mut bytes = Vec::new();
+            for (hash, sealed) in kept.0.drain(..) {
+                let name = key::blob_name(&hash);
+                bytes.extend_from_slice(&envelope::open(Kind::Blob, &name, &sealed)?.0);
+            }
+            bytes.into()
+        }
+    };
+    unpack(Material::Here(bytes))
 }
 
 extendr_module! {

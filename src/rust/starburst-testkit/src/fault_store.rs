@@ -31,6 +31,8 @@ pub enum Fault {
     LoseRequest,
     /// There is no room. Reads just fail.
     Full,
+    /// Nothing is done, and fewer calls are asked for.
+    SlowDown,
 }
 
 type Chooser = dyn Fn(Operation, &Key) -> Option<Fault> + Send + Sync;
@@ -70,6 +72,9 @@ impl<S> FaultStore<S> {
         match fault {
             Some(Fault::Refuse) => {
                 Err(StoreError::Unavailable { operation: name(operation), key, source })
+            }
+            Some(Fault::SlowDown) => {
+                Err(StoreError::SlowDown { operation: name(operation), key, source })
             }
             Some(Fault::Full) if operation == Operation::Write => {
                 Err(StoreError::Full { key, source })

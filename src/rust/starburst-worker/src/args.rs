@@ -1,8 +1,12 @@
 //! The command line. It is written by the launcher, so it is strict and has no defaults worth knowing.
 use starburst_aws::s3::S3Access;
-use starburst_core::ids::{SessionId, WorkerId};
+use starburst_core::{
+    downloads::{ChunkCache, MemoryCache},
+    ids::{SessionId, WorkerId},
+};
+use starburst_local::DiskCache;
 use starburst_place::Place;
-use std::{ffi::OsString, path::PathBuf, time::Duration};
+use std::{ffi::OsString, path::PathBuf, sync::Arc, time::Duration};
 
 /// What the launcher says.
 #[derive(Debug, Clone)]
@@ -13,6 +17,9 @@ pub(crate) struct Args {
     pub(crate) access: S3Access,
     /// The folder for logs.
     pub(crate) logs: PathBuf,
+    /// The folder for chunks that tasks share, and how many bytes it may hold.
+    pub(crate) cache: Option<PathBuf>,
+    pub(crate) cache_bytes: Option<u64>,
     /// `R_HOME`.
     pub(crate) r_home: PathBuf,
     /// Folder of the R side.
@@ -30,7 +37,23 @@ pub(crate) struct Args {
     pub(crate) grace: Duration,
 }
 
+/// Sealed chunks that are kept in memory where the store is on this machine anyway.
+const IN_MEMORY: usize = 64 << 20;
+/// Sealed chunks that are kept on disk where the store is far away, for all workers of this user together.
+const ON_DISK: u64 = 8 << 30;
+
 impl Args {
+    /// What keeps chunks for tasks that share data.
+    pub(crate) fn cache(&self) -> Arc<dyn ChunkCache> {
+        match self.store {
+            Place::Directory(_) => Arc::new(MemoryCache::new(IN_MEMORY)),
+            Place::S3(_) => {
+                let directory = self.cache.clone().unwrap_or_else(DiskCache::default_directory);
+                Arc::new(DiskCache::new(directory, self.cache_bytes.unwrap_or(ON_DISK)))
+            }
+        }
+    }
+
     pub(crate) fn parse() -> Result<Self, String> {
         Self::from(lexopt::Parser::from_env())
     }
@@ -40,6 +63,7 @@ impl Args {
         let (mut store, mut logs, mut r_home, mut scripts, mut session, mut worker) =
             (None, None, None, None, None, None);
         let mut access = S3Access::default();
+        let (mut cache, mut cache_bytes) = (None, None);
         let (mut cpu, mut rank, mut parent, mut durable, mut grace) = (1.0, 0, None, false, 1.0);
         let text = |e: lexopt::Error| e.to_string();
         while let Some(arg) = parser.next().map_err(text)? {
@@ -51,6 +75,10 @@ impl Args {
                 }
                 Long("region") => {
                     access.region = Some(parser.value().and_then(|v| v.string()).map_err(text)?);
+                }
+                Long("cache") => cache = Some(path(&mut parser)?),
+                Long("cache-bytes") => {
+                    cache_bytes = Some(parser.value().and_then(|v| v.parse()).map_err(text)?);
                 }
                 Long("logs") => logs = Some(path(&mut parser)?),
                 Long("r-home") => r_home = Some(path(&mut parser)?),
@@ -78,6 +106,8 @@ impl Args {
         Ok(Self {
             store: store.ok_or_else(|| missing("store"))?,
             access,
+            cache,
+            cache_bytes,
             logs: logs.ok_or_else(|| missing("logs"))?,
             r_home: r_home.ok_or_else(|| missing("r-home"))?,
             scripts: scripts.ok_or_else(|| missing("scripts"))?,

@@ -4,15 +4,17 @@
 //! where it ends. From R: two 32-bit integers (what, number), the length as a double, then that many
 //! bytes; or, for a large result, the name of a file with them. All in native byte order: both ends are on one machine.
 use starburst_core::{
-    blob::{Material, Packed, Packer},
+    blob::{ChunkSink, Packer, Payload},
+    downloads::Material,
+    error::Error,
     segment::TaskKind,
     worker::evaluator::{Job, Outcome},
 };
 use std::{
     io::{self, Read, Write},
     os::unix::ffi::OsStrExt,
-    sync::Arc,
 };
+use tokio::runtime::Handle;
 
 /// The longest frame that is not a result: a condition or a message.
 const SMALL_MAX: u64 = 64 << 20;
@@ -28,6 +30,23 @@ pub(crate) enum Said {
     Ended { number: u64, outcome: Outcome },
     /// A job signalled a condition.
     Signal { number: u64, condition: Vec<u8> },
+    /// A job could not be given to it: it is left in the middle of a frame.
+    Unfed { number: u64, error: Error },
+}
+
+/// Why a job was not written.
+#[derive(Debug)]
+pub(crate) enum WriteError {
+    /// R has closed its end.
+    Pipe,
+    /// Its bytes could not be had.
+    Unfed(Error),
+}
+
+impl From<io::Error> for WriteError {
+    fn from(_: io::Error) -> Self {
+        Self::Pipe
+    }
 }
 
 /// Writes a job, and before it what it shares, unless R has that already.
@@ -35,13 +54,14 @@ pub(crate) fn write_job(
     to: &mut impl Write,
     job: &Job,
     common_there: &mut Option<u64>,
-) -> io::Result<()> {
+    runtime: &Handle,
+) -> Result<(), WriteError> {
     if let Some(common) = &job.common
         && *common_there != Some(common.id)
     {
         // A common part that cannot be read is this job's failure.
         write_header(to, 2, 0, job.number)?;
-        write_material(to, &common.material)?;
+        write_material(to, &common.material, runtime)?;
         *common_there = Some(common.id);
     }
     let kind = match job.kind {
@@ -50,8 +70,8 @@ pub(crate) fn write_job(
         TaskKind::Element => 2,
     };
     write_header(to, 1, kind, job.number)?;
-    write_material(to, &job.payload)?;
-    to.flush()
+    write_material(to, &job.payload, runtime)?;
+    Ok(to.flush()?)
 }
 
 fn write_header(to: &mut impl Write, what: i32, kind: i32, number: u64) -> io::Result<()> {
@@ -62,15 +82,23 @@ fn write_header(to: &mut impl Write, what: i32, kind: i32, number: u64) -> io::R
     Ok(())
 }
 
-fn write_material(to: &mut impl Write, material: &Material) -> io::Result<()> {
-    for piece in material.pieces() {
-        to.write_all(&piece.map_err(io::Error::other)?)?;
+fn write_material(
+    to: &mut impl Write,
+    material: &Material,
+    runtime: &Handle,
+) -> Result<(), WriteError> {
+    let mut pieces = material.pieces();
+    while let Some(piece) = runtime.block_on(pieces.next()) {
+        to.write_all(&piece.map_err(WriteError::Unfed)?)?;
     }
     Ok(())
 }
 
 /// Reads one frame; `None` when R closed its end.
-pub(crate) fn read_frame(from: &mut impl Read) -> io::Result<Option<Said>> {
+pub(crate) fn read_frame(
+    from: &mut impl Read,
+    sink: &mut dyn ChunkSink,
+) -> io::Result<Option<Said>> {
     let mut header = [0u8; 16];
     match from.read_exact(&mut header) {
         Ok(()) => {}
@@ -86,42 +114,42 @@ pub(crate) fn read_frame(from: &mut impl Read) -> io::Result<Option<Said>> {
     }
     let len = len as u64;
     let said = match what {
-        1 => Said::Ended { number, outcome: Outcome::Value(pack(from, len)?) },
-        2 => Said::Ended { number, outcome: Outcome::Error(pack(from, len)?) },
+        1 => Said::Ended { number, outcome: Outcome::Value(pack(from, len, sink)?) },
+        2 => Said::Ended { number, outcome: Outcome::Error(pack(from, len, sink)?) },
         3 => {
             let message = String::from_utf8_lossy(&small(from, len)?).into_owned();
             Said::Ended { number, outcome: Outcome::Unreadable(message) }
         }
         4 => Said::Signal { number, condition: small(from, len)? },
-        6 => Said::Ended { number, outcome: Outcome::Value(pack_file(&small(from, len)?)?) },
-        7 => Said::Ended { number, outcome: Outcome::Error(pack_file(&small(from, len)?)?) },
+        6 => Said::Ended { number, outcome: Outcome::Value(pack_file(&small(from, len)?, sink)?) },
+        7 => Said::Ended { number, outcome: Outcome::Error(pack_file(&small(from, len)?, sink)?) },
         5 => ready(&small(from, len)?)?,
         _ => return Err(io::Error::other("unknown frame")),
     };
     Ok(Some(said))
 }
 
-/// Packs a result while it arrives, so that it is never in memory as a whole.
-fn pack(from: &mut impl Read, len: u64) -> io::Result<Packed> {
-    let mut packer = Packer::new(Arc::default());
+/// Packs and sends a result while it arrives, so that it is never in memory as a whole.
+fn pack(from: &mut impl Read, len: u64, sink: &mut dyn ChunkSink) -> io::Result<Payload> {
+    let mut packer = Packer::default();
     let mut left = len;
     let mut piece = vec![0; PIECE.min(usize::try_from(len).unwrap_or(PIECE))];
     while left > 0 {
         let now = piece.len().min(usize::try_from(left).unwrap_or(PIECE));
         from.read_exact(&mut piece[..now])?;
-        packer.write(&piece[..now]);
+        packer.write(&piece[..now], sink).map_err(io::Error::other)?;
         left -= now as u64;
     }
-    Ok(packer.finish())
+    packer.finish(sink).map_err(io::Error::other)
 }
 
 /// Packs a result that R left in a file because it is large, and removes the file.
-fn pack_file(path: &[u8]) -> io::Result<Packed> {
+fn pack_file(path: &[u8], sink: &mut dyn ChunkSink) -> io::Result<Payload> {
     let path = std::path::Path::new(std::ffi::OsStr::from_bytes(path));
     let mut file = std::fs::File::open(path)?;
     std::fs::remove_file(path)?;
     let len = file.metadata()?.len();
-    pack(&mut file, len)
+    pack(&mut file, len, sink)
 }
 
 fn small(from: &mut impl Read, len: u64) -> io::Result<Vec<u8>> {
@@ -144,7 +172,19 @@ fn ready(bytes: &[u8]) -> io::Result<Said> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use starburst_core::blob::Payload;
+    use starburst_core::blob::BlobHash;
+
+    /// For results that are too small to be sent in chunks.
+    #[derive(Debug)]
+    struct NoSink;
+    impl ChunkSink for NoSink {
+        fn has(&self, _: &BlobHash) -> bool {
+            false
+        }
+        fn take(&mut self, _: BlobHash, _: bytes::Bytes) -> Result<(), Error> {
+            Err(Error::Internal { detail: "nothing is sent here".into() })
+        }
+    }
 
     fn frame(what: i32, number: i32, body: &[u8]) -> Vec<u8> {
         let mut out = Vec::new();
@@ -158,18 +198,20 @@ mod tests {
     #[test]
     fn a_result_is_read() {
         let bytes = frame(1, 7, b"abc");
-        let Some(Said::Ended { number: 7, outcome: Outcome::Value(packed) }) =
-            read_frame(&mut &bytes[..]).unwrap()
+        let Some(Said::Ended { number: 7, outcome: Outcome::Value(payload) }) =
+            read_frame(&mut &bytes[..], &mut NoSink).unwrap()
         else {
             panic!("another frame");
         };
-        assert_eq!(packed.payload, Payload::Inline("abc".into()));
+        assert_eq!(payload, Payload::Inline("abc".into()));
     }
 
     #[test]
     fn the_version_is_read() {
         let bytes = frame(5, 0, b"4\n2\n1.31.0\n");
-        let Some(Said::Ready { r: (4, 2), future }) = read_frame(&mut &bytes[..]).unwrap() else {
+        let Some(Said::Ready { r: (4, 2), future }) =
+            read_frame(&mut &bytes[..], &mut NoSink).unwrap()
+        else {
             panic!("another frame");
         };
         assert_eq!(future, "1.31.0");
@@ -177,11 +219,11 @@ mod tests {
 
     #[test]
     fn a_closed_pipe_is_the_end_and_a_cut_frame_is_an_error() {
-        assert!(read_frame(&mut &b""[..]).unwrap().is_none());
+        assert!(read_frame(&mut &b""[..], &mut NoSink).unwrap().is_none());
         let bytes = frame(4, 1, b"abc");
-        assert!(read_frame(&mut &bytes[..bytes.len() - 1]).is_err());
+        assert!(read_frame(&mut &bytes[..bytes.len() - 1], &mut NoSink).is_err());
         let mut long = frame(4, 1, b"");
         long[8..16].copy_from_slice(&1e12f64.to_ne_bytes());
-        assert!(read_frame(&mut &long[..]).is_err());
+        assert!(read_frame(&mut &long[..], &mut NoSink).is_err());
     }
 }

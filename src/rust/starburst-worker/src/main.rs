@@ -5,6 +5,7 @@ mod args;
 mod frames;
 mod r_process;
 mod r_words;
+mod sending;
 
 use args::Args;
 use r_process::{RConfig, RProcess};
@@ -15,6 +16,7 @@ use starburst_core::{
     manifest::Manifest,
     store::Store,
     update::Versioned,
+    uploads::Uploads,
     worker::{self, Told, WorkerConfig, WorkerDeps, pulse},
 };
 use starburst_local::{Durability, LocalFates, this_process};
@@ -69,13 +71,15 @@ async fn work(args: Args) -> Result<String, Error> {
     let (tell, told) = watch::channel(Told::default());
     tokio::spawn(listen(args.parent, tell));
 
-    let (manifest, mut r) = match ready(&*store, &keys, &args).await {
+    let uploads = Uploads::new(Arc::clone(&store), keys.clone(), Arc::clone(&clock));
+    let (manifest, mut r) = match ready(&*store, &keys, &args, &uploads).await {
         Ok(ready) => ready,
         Err(error) => {
             say_why(&*store, &keys, beat, &error).await;
             return Err(error);
         }
     };
+    let cache = args.cache();
     let config = WorkerConfig {
         session: args.session,
         worker: args.worker,
@@ -83,7 +87,7 @@ async fn work(args: Args) -> Result<String, Error> {
         process: beat.process,
         grace: args.grace,
     };
-    let deps = WorkerDeps { store, clock, ids, fates: Arc::new(LocalFates) };
+    let deps = WorkerDeps { store, clock, ids, fates: Arc::new(LocalFates), uploads, cache };
     worker::run(deps, config, manifest, &mut r, told).await
 }
 
@@ -92,10 +96,11 @@ async fn ready(
     store: &dyn Store,
     keys: &SessionKeys,
     args: &Args,
+    uploads: &Arc<Uploads>,
 ) -> Result<(Versioned<Manifest>, RProcess), Error> {
     let manifest = worker::admit(store, keys).await?;
     let config = RConfig::new(args).map_err(|message| Error::WorkersLost { message })?;
-    let mut r = RProcess::new(config);
+    let mut r = RProcess::new(config, Arc::clone(uploads));
     let version = r.warm_up().await.map_err(|message| Error::WorkersLost { message })?;
     worker::admit_r(&manifest.value, &version)?;
     Ok((manifest, r))

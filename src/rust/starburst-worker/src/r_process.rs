@@ -1,8 +1,9 @@
 //! One persistent R process: started directly, warmed once, killed and replaced when it must be.
 use crate::{
     args::Args,
-    frames::{self, Said},
+    frames::{self, Said, WriteError},
     r_words,
+    sending::Sending,
 };
 use async_trait::async_trait;
 use command_fds::{CommandFdExt, FdMapping};
@@ -10,6 +11,7 @@ use rustix::process::{Pid, Signal};
 use starburst_core::{
     launch::LogSpan,
     manifest::ClientR,
+    uploads::Uploads,
     worker::evaluator::{Evaluator, Event, Job, Outcome},
 };
 use starburst_local::{log_path, read_log};
@@ -19,11 +21,13 @@ use std::{
     os::fd::OwnedFd,
     path::PathBuf,
     process::Stdio,
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
 use tokio::{
     process::{Child, Command},
+    runtime::Handle,
     sync::mpsc,
 };
 
@@ -74,6 +78,7 @@ impl RConfig {
 #[derive(Debug)]
 pub(crate) struct RProcess {
     config: RConfig,
+    uploads: Arc<Uploads>,
     live: Option<Live>,
     /// Jobs R has, with the time and the log's length when each began.
     jobs: VecDeque<u64>,
@@ -106,9 +111,9 @@ impl Drop for RProcess {
 
 #[allow(clippy::disallowed_methods)] // the rim of the program, where real time comes in
 impl RProcess {
-    pub(crate) fn new(config: RConfig) -> Self {
+    pub(crate) fn new(config: RConfig, uploads: Arc<Uploads>) -> Self {
         let began = Began { at: Instant::now(), log: 0 };
-        Self { config, live: None, jobs: VecDeque::new(), began }
+        Self { config, uploads, live: None, jobs: VecDeque::new(), began }
     }
 
     /// Starts R and waits until it has loaded what it needs; returns its versions.
@@ -132,7 +137,8 @@ impl RProcess {
     fn start(&mut self) -> Result<&mut Live, String> {
         self.end();
         let log = self.config.log_len();
-        let live = spawn(&self.config).map_err(|e| format!("R cannot start: {e}"))?;
+        let live =
+            spawn(&self.config, &self.uploads).map_err(|e| format!("R cannot start: {e}"))?;
         self.began = Began { at: Instant::now(), log };
         Ok(self.live.insert(live))
     }
@@ -198,6 +204,10 @@ impl RProcess {
             }
             Said::Signal { number, condition } => {
                 Event::Signal { number, condition: condition.into() }
+            }
+            Said::Unfed { number, error } => {
+                self.end();
+                Event::Unfed { number, error }
             }
             Said::Ended { number, outcome } => {
                 self.jobs.pop_front();
@@ -270,7 +280,7 @@ fn kill_group(group: Option<Pid>) {
     }
 }
 
-fn spawn(config: &RConfig) -> io::Result<Live> {
+fn spawn(config: &RConfig, uploads: &Arc<Uploads>) -> io::Result<Live> {
     let (for_r, to_r) = io::pipe()?;
     let (from_r, by_r) = io::pipe()?;
     std::fs::create_dir_all(&config.temporary)?;
@@ -303,19 +313,26 @@ fn spawn(config: &RConfig) -> io::Result<Live> {
     drop(command);
 
     let (jobs, queue) = std::sync::mpsc::channel::<Job>();
+    let (saying, said) = mpsc::channel(SAID_AHEAD);
+    let (runtime, unfed) = (Handle::current(), saying.clone());
     thread::spawn(move || {
         let (mut to, mut common) = (BufWriter::with_capacity(1 << 16, to_r), None);
         while let Ok(job) = queue.recv() {
-            if frames::write_job(&mut to, &job, &mut common).is_err() {
-                return;
+            match frames::write_job(&mut to, &job, &mut common, &runtime) {
+                Ok(()) => {}
+                Err(WriteError::Pipe) => return,
+                Err(WriteError::Unfed(error)) => {
+                    let _ = unfed.blocking_send(Ok(Said::Unfed { number: job.number, error }));
+                    return;
+                }
             }
         }
     });
-    let (saying, said) = mpsc::channel(SAID_AHEAD);
+    let mut sink = Sending { uploads: Arc::clone(uploads), runtime: Handle::current() };
     thread::spawn(move || {
         let mut from = io::BufReader::with_capacity(1 << 16, from_r);
         loop {
-            let frame = frames::read_frame(&mut from);
+            let frame = frames::read_frame(&mut from, &mut sink);
             let goes_on = matches!(frame, Ok(Some(_)));
             if let Some(frame) = frame.transpose()
                 && saying.blocking_send(frame).is_err()

@@ -37,7 +37,9 @@ pub struct Connection {
 
 /// Clients of this process by how they get there, each with the process that made it: a forked child
 /// must not use its parent's connections.
-static CLIENTS: Mutex<Option<HashMap<(u32, S3Access), (Client, ServerTime)>>> = Mutex::new(None);
+static CLIENTS: Mutex<Option<Clients>> = Mutex::new(None);
+
+type Clients = HashMap<(u32, S3Access), (Client, ServerTime)>;
 
 /// Opens a bucket. Makes no request: what is wrong shows with the first call.
 ///

@@ -170,7 +170,9 @@ impl Place {
             Meaning::Denied => {
                 let on = match call {
                     Call::List => format!("arn:aws:s3:::{}", self.location.bucket),
-                    _ => self.location.arn(key.as_str()),
+                    Call::Get | Call::Head | Call::Create | Call::Replace | Call::Delete => {
+                        self.location.arn(key.as_str())
+                    }
                 };
                 let advice =
                     format!("ask your administrator to allow {} on {on}", call.iam_action());

@@ -1,7 +1,8 @@
 //! Fetching: what a task left behind.
 use super::{Client, Known, Row, Summary};
 use crate::{
-    blob::{Material, Payload},
+    blob::Payload,
+    downloads::Material,
     envelope::{self, Kind},
     error::Error,
     ids::{PartId, TaskId, WorkerId},
@@ -121,7 +122,7 @@ impl Client {
                 })?
             }
         };
-        self.reader.fetch(&payload).await
+        Ok(Material::of(&payload, &self.downloads))
     }
 
     /// Every task, in the order of submission, those not written yet last.

@@ -7,7 +7,7 @@ use crate::{
     ids::{PartId, SessionId, TaskId, WorkerId},
     key::{self, OfPart, SessionKeys},
     ledger::{Counts, Ledger},
-    manifest::{Manifest, SessionState},
+    manifest::{Lifetime, Manifest, SessionState},
     mutation::{Rule, is_broken},
     patrol::Verdict,
     segment::Segment,
@@ -184,7 +184,8 @@ impl Client {
         Ok(())
     }
 
-    /// Deletes every object of the session, and nothing else, once its workers have left.
+    /// Deletes every object of the session once its workers have left, and what was written into sessions that
+    /// were deleted before; nothing else.
     ///
     /// # Errors
     /// A failure of the store.
@@ -202,6 +203,9 @@ impl Client {
         }
         self.stop();
         delete_objects(&*self.deps.store, &self.keys).await?;
+        if self.manifest().lifetime == Lifetime::Detached {
+            sweep(&*self.deps.store).await?;
+        }
         self.deps.launcher.forget_logs(self.session()).await;
         Ok(())
     }

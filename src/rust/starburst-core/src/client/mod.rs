@@ -17,8 +17,8 @@ pub use manage::{SessionRow, list_sessions, state_word, sweep};
 pub use submit::NewTask;
 
 use crate::{
-    blob::{BlobReader, KnownBlobs},
     clock::{Clock, Monotonic, UnixMillis},
+    downloads::{Downloads, MemoryCache},
     envelope::{self, Kind},
     error::Error,
     ids::{ClientId, Ids, Nonce, SessionId, TaskId},
@@ -29,6 +29,7 @@ use crate::{
     patrol::Patrol,
     store::{Store, StoreError},
     update::Versioned,
+    uploads::Uploads,
     worker::{self, pulse},
 };
 use board::Board;
@@ -41,8 +42,8 @@ use tokio::sync::{Notify, watch as channel};
 
 /// How long a store may not answer before those who wait are told.
 const MAY_PASS: Duration = Duration::from_secs(15);
-/// Sealed chunks a client keeps.
-const CACHE_BYTES: usize = 256 << 20;
+/// Sealed chunks that a client keeps: results are mostly read once.
+const CACHE_BYTES: usize = 32 << 20;
 
 /// What a client works with.
 #[derive(Debug, Clone)]
@@ -91,8 +92,8 @@ pub struct Client {
     keys: SessionKeys,
     id: ClientId,
     manifest: Mutex<Versioned<Manifest>>,
-    known: Arc<KnownBlobs>,
-    reader: BlobReader,
+    uploads: Arc<Uploads>,
+    downloads: Arc<Downloads>,
     buffer: Mutex<Buffer>,
     board: Mutex<Board>,
     fleet: Mutex<Fleet>,
@@ -165,11 +166,15 @@ impl Client {
     /// A failure of the store.
     pub async fn create(deps: Deps, config: SessionConfig) -> Result<Arc<Self>, Error> {
         let id = ClientId::fresh(&*deps.ids);
+        let session = SessionId::fresh(&*deps.ids);
+        // The first answer of a store brings its time, by which the deadline is set.
+        let key = SessionKeys::new(session.clone()).manifest();
+        deps.store.head(&key).await?;
         let now = deps.clock.wall();
         let manifest = Manifest {
             write: Nonce::fresh(&*deps.ids),
             protocol: PROTOCOL_VERSION,
-            session: SessionId::fresh(&*deps.ids),
+            session,
             creator: id.clone(),
             created_at: now,
             lifetime: config.lifetime,
@@ -186,7 +191,6 @@ impl Client {
             pace: config.pace,
             client: config.client,
         };
-        let key = SessionKeys::new(manifest.session.clone()).manifest();
         let body = envelope::encode(Kind::Manifest, &manifest)?;
         // The id is fresh: an object that is there is ours.
         let etag = pulse::overwrite(&*deps.store, &key, body, None).await?;
@@ -211,13 +215,15 @@ impl Client {
 
     fn start(deps: Deps, id: ClientId, manifest: Versioned<Manifest>) -> Arc<Self> {
         let keys = SessionKeys::new(manifest.value.session.clone());
+        let store = || Arc::clone(&deps.store);
+        let cache = Arc::new(MemoryCache::new(CACHE_BYTES));
         let client = Arc::new(Self {
-            reader: BlobReader::new(Arc::clone(&deps.store), keys.clone(), CACHE_BYTES),
+            uploads: Uploads::new(store(), keys.clone(), Arc::clone(&deps.clock)),
+            downloads: Downloads::new(store(), keys.clone(), cache),
             deps,
             keys,
             id,
             manifest: Mutex::new(manifest),
-            known: Arc::default(),
             buffer: Mutex::default(),
             board: Mutex::default(),
             fleet: Mutex::default(),
@@ -263,7 +269,13 @@ impl Client {
     /// Ends this client's loops. The session and its workers go on.
     pub fn stop(&self) {
         self.stopped.send_replace(true);
+        self.uploads.stop();
         self.bump();
+    }
+
+    /// The time, as the session's deadline is meant.
+    pub fn now(&self) -> UnixMillis {
+        self.deps.clock.wall()
     }
 
     /// The session's configuration as it was read last.
@@ -281,9 +293,9 @@ impl Client {
         self.keys.session()
     }
 
-    /// Chunks the session is known to hold, for packing payloads.
-    pub fn known_blobs(&self) -> Arc<KnownBlobs> {
-        Arc::clone(&self.known)
+    /// Where chunks of payloads go.
+    pub fn uploads(&self) -> Arc<Uploads> {
+        Arc::clone(&self.uploads)
     }
 
     /// Waits until something changed on the board after `seen`, or for `most`. Returns the new count.

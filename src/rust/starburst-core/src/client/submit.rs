@@ -1,7 +1,7 @@
 //! Submitting: a buffer that takes tasks at once, and a loop that appends them to the log of segments.
 use super::Client;
 use crate::{
-    blob::{self, BlobHash, Packed, Payload},
+    blob::{BlobHash, Payload},
     error::Error,
     ids::{Nonce, TaskId},
     manifest::SessionState,
@@ -9,8 +9,10 @@ use crate::{
     segment::{self, Segment, SegmentFrames, SegmentIndex, TaskHeader},
     store::StoreError,
 };
-use bytes::Bytes;
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    sync::Arc,
+};
 
 /// The most tasks in one part.
 const PART_TASKS: usize = 256;
@@ -29,9 +31,9 @@ pub struct NewTask {
     /// What it is.
     pub header: TaskHeader,
     /// What it needs.
-    pub packed: Packed,
+    pub payload: Payload,
     /// What it shares with others: the same `Arc` for all of them.
-    pub common: Option<Arc<Packed>>,
+    pub common: Option<Arc<Payload>>,
 }
 
 /// Tasks that are not in the log yet.
@@ -42,10 +44,6 @@ pub(super) struct Buffer {
     first: u64,
     /// The number the next task will get.
     next: u64,
-    /// Chunks that must be stored before the tasks behind them.
-    blobs: Vec<(BlobHash, Bytes)>,
-    /// The last common payload whose chunks were taken.
-    common: Option<Arc<Packed>>,
     closed: bool,
 }
 
@@ -79,7 +77,7 @@ impl Buffer {
             return 0;
         };
         for task in self.waiting.iter().take(SEGMENT_TASKS) {
-            bytes += task.packed.payload.inline_len();
+            bytes += task.payload.inline_len();
             let other = match (&task.common, &first.common) {
                 (Some(a), Some(b)) => !Arc::ptr_eq(a, b),
                 (None, None) => false,
@@ -94,12 +92,26 @@ impl Buffer {
     }
 }
 
+impl Buffer {
+    /// The chunks that the first tasks name.
+    fn chunks(&self, count: usize) -> Vec<BlobHash> {
+        let mut chunks: BTreeSet<BlobHash> = BTreeSet::new();
+        if let Some(common) = self.waiting.front().and_then(|task| task.common.as_ref()) {
+            chunks.extend(common.chunks());
+        }
+        for task in self.waiting.iter().take(count) {
+            chunks.extend(task.payload.chunks());
+        }
+        chunks.into_iter().collect()
+    }
+}
+
 impl Client {
     /// Takes a task. It is durable once [`flush`](Client::flush) returned, or shortly after by itself.
     ///
     /// # Errors
     /// [`Error::Closed`] when the session takes no more work.
-    pub fn submit(&self, mut task: NewTask) -> Result<TaskId, Error> {
+    pub fn submit(&self, task: NewTask) -> Result<TaskId, Error> {
         let mut buffer = self.buffer.lock();
         let session = || self.session().clone();
         let manifest = self.manifest.lock();
@@ -110,21 +122,6 @@ impl Client {
             return Err(Error::Expired { session: session() });
         }
         drop(manifest);
-        let chunks = std::mem::take(&mut task.packed.blobs);
-        let same = |a: &Option<Arc<Packed>>, b: &Option<Arc<Packed>>| match (a, b) {
-            (Some(a), Some(b)) => Arc::ptr_eq(a, b),
-            _ => false,
-        };
-        if let Some(common) = &task.common
-            && !same(&buffer.common, &task.common)
-        {
-            buffer.blobs.extend(common.blobs.iter().cloned());
-            common.blobs.iter().for_each(|(hash, _)| self.known.add(*hash));
-            buffer.common = task.common.clone();
-        }
-        // Known from now on: whatever names them is written after them, by the same loop.
-        chunks.iter().for_each(|(hash, _)| self.known.add(*hash));
-        buffer.blobs.extend(chunks);
         let seq = buffer.next;
         buffer.next += 1;
         buffer.waiting.push_back(task);
@@ -221,37 +218,33 @@ impl Client {
         }
     }
 
-    /// Stores the chunks that waiting tasks need, and makes a segment of the first of them.
+    /// Waits for the chunks that the first waiting tasks need, and makes a segment of them.
     async fn cut_segment(&self) -> Result<Option<Unsettled>, Error> {
-        loop {
-            let blobs = self.buffer.lock().blobs.clone();
-            let stored = blobs.len();
-            blob::store_blobs(&*self.deps.store, &self.keys, blobs, &self.known).await?;
-            let mut buffer = self.buffer.lock();
-            buffer.blobs.drain(..stored);
-            // Tasks that came while chunks were stored may need chunks of their own first.
-            if buffer.blobs.is_empty() {
-                return Ok(self.cut_first(&buffer));
-            }
+        let (count, needed) = {
+            let buffer = self.buffer.lock();
+            let count = buffer.cut();
+            (count, buffer.chunks(count))
+        };
+        if count == 0 {
+            return Ok(None);
         }
-    }
-
-    fn cut_first(&self, buffer: &Buffer) -> Option<Unsettled> {
+        self.uploads.stored(&needed).await?;
+        // Only this loop takes tasks out of the buffer: the first ones are still the same.
+        let buffer = self.buffer.lock();
         let (spread, number) = {
             let board = self.board.lock();
             (board.spread(self.workers_wanted()), board.next_number())
         };
-        let count = buffer.cut();
         // Every worker finds a part of its own, and none is too long to be read and written often.
         let parts = segment::even_parts(count, count.div_ceil(PART_TASKS).max(spread.min(count)));
-        (count > 0).then(|| Unsettled { segment: self.segment(buffer, parts), number })
+        Ok(Some(Unsettled { segment: self.segment(&buffer, parts), number }))
     }
 
     fn segment(&self, buffer: &Buffer, parts: Vec<u32>) -> Segment {
         let count: usize = parts.iter().map(|len| *len as usize).sum();
         let tasks = || buffer.waiting.iter().take(count);
         let common = buffer.waiting.front().and_then(|task| task.common.as_ref());
-        let payloads: Vec<Payload> = tasks().map(|task| task.packed.payload.clone()).collect();
+        let payloads: Vec<Payload> = tasks().map(|task| task.payload.clone()).collect();
         Segment {
             index: SegmentIndex {
                 write: Nonce::fresh(&*self.deps.ids),
@@ -261,7 +254,7 @@ impl Client {
                 parts,
                 tasks: tasks().map(|task| task.header.clone()).collect(),
             },
-            frames: SegmentFrames { common: common.map(|c| c.payload.clone()), payloads },
+            frames: SegmentFrames { common: common.map(|c| (**c).clone()), payloads },
         }
     }
 

@@ -1,9 +1,5 @@
 //! The evaluator seam: an R process that evaluates one task after the other.
-use crate::{
-    blob::{Material, Packed},
-    launch::LogSpan,
-    segment::TaskKind,
-};
+use crate::{blob::Payload, downloads::Material, error::Error, launch::LogSpan, segment::TaskKind};
 use async_trait::async_trait;
 use bytes::Bytes;
 use std::time::Duration;
@@ -34,9 +30,9 @@ pub struct Common {
 #[derive(Debug)]
 pub enum Outcome {
     /// Its code returned.
-    Value(Packed),
+    Value(Payload),
     /// Its code failed; the bytes are the condition.
-    Error(Packed),
+    Error(Payload),
     /// R could not read it.
     Unreadable(String),
 }
@@ -63,6 +59,13 @@ pub enum Event {
         ran: Duration,
         /// What it printed.
         log: Option<LogSpan>,
+    },
+    /// A job's bytes could not be had. R is gone, and every job it had with it.
+    Unfed {
+        /// The job.
+        number: u64,
+        /// Why.
+        error: Error,
     },
     /// R is gone, and every job it had with it.
     Died {

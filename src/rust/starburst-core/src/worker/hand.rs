@@ -5,8 +5,9 @@ use super::{
     queue::{Hand, Known, Settlement},
 };
 use crate::{
-    blob::{self, Packed, Payload},
+    blob::Payload,
     clock::Monotonic,
+    downloads::Material,
     envelope::{self, Kind},
     error::Error,
     ids::{ObjectId, PartId},
@@ -44,8 +45,8 @@ struct Finished {
 
 #[derive(Debug)]
 enum How {
-    Value(Packed),
-    Error(Packed),
+    Value(Payload),
+    Error(Payload),
     Broken(Broken, String),
 }
 
@@ -68,7 +69,7 @@ struct Desk {
 }
 
 impl Worker {
-    /// Works until nothing of the segment is in hand and no more could be claimed.
+    /// Works until nothing of the part is in hand and no more could be claimed.
     pub(super) async fn work(
         &mut self,
         hand: Hand,
@@ -126,7 +127,7 @@ impl Worker {
         let tick = self.manifest().pace.commit;
         tokio::select! {
             biased;
-            event = evaluator.event() => self.take(desk, event),
+            event = evaluator.event() => self.take(desk, event)?,
             () = self.shared.woken.notified() => {}
             () = self.deps.clock.sleep(tick) => {}
         }
@@ -142,21 +143,7 @@ impl Worker {
                 return Ok(());
             };
             self.next_job += 1;
-            let job = match self.job(&desk.part, claim.place).await {
-                Ok(job) => job,
-                Err(error @ (Error::Damaged { .. } | Error::Version { .. })) => {
-                    desk.finish_broken(claim, Broken::Unreadable, error.chain().join(": "));
-                    continue;
-                }
-                Err(error @ Error::Store(StoreError::NotFound { .. })) => {
-                    desk.finish_broken(claim, Broken::Unreadable, error.chain().join(": "));
-                    continue;
-                }
-                Err(other) => {
-                    desk.waiting.push_front(claim);
-                    return Err(other);
-                }
-            };
+            let job = self.job(&desk.part, claim.place)?;
             if desk.running.is_empty() {
                 desk.began = self.deps.clock.now();
             }
@@ -172,22 +159,23 @@ impl Worker {
         Ok(())
     }
 
-    async fn job(&self, part: &Part, place: usize) -> Result<Job, Error> {
+    fn job(&self, part: &Part, place: usize) -> Result<Job, Error> {
         let internal = || Error::Internal { detail: format!("no task at place {place}") };
         let header = part.tasks.get(place).ok_or_else(internal)?;
         let payload = part.payloads.get(place).ok_or_else(internal)?;
-        let common = match &part.common {
-            Some(common) => {
-                Some(Common { id: part.id.segment(), material: self.reader.fetch(common).await? })
-            }
-            None => None,
-        };
-        let payload = self.reader.fetch(payload).await?;
-        Ok(Job { number: self.next_job, kind: header.kind, payload, common })
+        let material = |payload: &Payload| Material::of(payload, &self.downloads);
+        let common = part
+            .common
+            .as_ref()
+            .map(|common| Common { id: part.id.segment(), material: material(common) });
+        Ok(Job { number: self.next_job, kind: header.kind, payload: material(payload), common })
     }
 
     /// Takes in what R reports.
-    fn take(&mut self, desk: &mut Desk, event: Event) {
+    ///
+    /// # Errors
+    /// Why a task could not be given to R, when the store is to blame: it may be back later.
+    fn take(&mut self, desk: &mut Desk, event: Event) -> Result<(), Error> {
         match event {
             Event::Began => desk.began = self.deps.clock.now(),
             Event::Signal { number, condition } => {
@@ -200,15 +188,15 @@ impl Worker {
             }
             Event::Ended { number, outcome, ran, log } => {
                 if desk.running.front().is_none_or(|r| r.job != number) {
-                    return;
+                    return Ok(());
                 }
                 let Some(Running { claim, signals, .. }) = desk.running.pop_front() else {
-                    return;
+                    return Ok(());
                 };
                 desk.began = self.deps.clock.now();
                 let how = match outcome {
-                    Outcome::Value(packed) => How::Value(packed),
-                    Outcome::Error(packed) => How::Error(packed),
+                    Outcome::Value(payload) => How::Value(payload),
+                    Outcome::Error(payload) => How::Error(payload),
                     Outcome::Unreadable(message) => How::Broken(Broken::Unreadable, message),
                 };
                 let ms = ran.as_secs_f64() * 1e3;
@@ -228,7 +216,28 @@ impl Worker {
                     desk.waiting.push_front(claim);
                 }
             }
+            Event::Unfed { number, error } => {
+                let lasting = matches!(
+                    &error,
+                    Error::Damaged { .. }
+                        | Error::Version { .. }
+                        | Error::Store(StoreError::NotFound { .. })
+                );
+                // What runs, or waits behind it, begins anew with the next R, at no cost.
+                while let Some(running) = desk.running.pop_back() {
+                    if running.job == number && lasting {
+                        let words = error.chain().join(": ");
+                        desk.finish_broken(running.claim, Broken::Unreadable, words);
+                    } else {
+                        desk.waiting.push_front(running.claim);
+                    }
+                }
+                if !lasting {
+                    return Err(error);
+                }
+            }
         }
+        Ok(())
     }
 
     /// What is due while R computes: time limits, cancellations, commits, leaving.
@@ -347,12 +356,12 @@ impl Worker {
     }
 
     /// Stores results that are too large for the ledger.
-    async fn store_results(&mut self, desk: &mut Desk) -> Result<Vec<(Claim, Ended)>, Error> {
+    async fn store_results(&mut self, desk: &Desk) -> Result<Vec<(Claim, Ended)>, Error> {
         let ledger = self.queue.parts.get(&desk.id()).and_then(Known::ledger);
         let mut room = LEDGER_MAX.saturating_sub(ledger.map_or(0, |l| l.value.result_bytes()));
         let object = ObjectId::fresh(&*self.deps.ids);
         let mut batch = ResultBatch { payloads: Vec::new() };
-        let mut blobs = Vec::new();
+        let mut chunks = Vec::new();
         let mut place = |payload: &Payload| match payload {
             Payload::Inline(bytes) if bytes.len() <= IN_LEDGER_MAX.min(room) => {
                 room -= bytes.len();
@@ -368,14 +377,14 @@ impl Worker {
         let mut ended = Vec::with_capacity(desk.finished.len());
         for f in &desk.finished {
             let ending = match &f.how {
-                How::Value(packed) => Ending::Value(place(&packed.payload)),
-                How::Error(packed) => Ending::Error(place(&packed.payload)),
+                How::Value(payload) => Ending::Value(place(payload)),
+                How::Error(payload) => Ending::Error(place(payload)),
                 How::Broken(broken, message) => {
                     Ending::Broken { broken: *broken, message: message.clone() }
                 }
             };
-            if let How::Value(packed) | How::Error(packed) = &f.how {
-                blobs.extend(packed.blobs.iter().cloned());
+            if let How::Value(payload) | How::Error(payload) = &f.how {
+                chunks.extend_from_slice(payload.chunks());
             }
             ended.push((
                 f.claim,
@@ -391,7 +400,7 @@ impl Worker {
             ));
         }
         if !batch.payloads.is_empty() {
-            blob::store_blobs(&*self.deps.store, &self.keys, blobs, &self.known).await?;
+            self.deps.uploads.stored(&chunks).await?;
             let body = envelope::encode(Kind::Results, &batch)?;
             let key = self.keys.result(desk.id(), &object);
             match self.deps.store.create(&key, body).await {

@@ -11,8 +11,8 @@ pub mod pulse;
 mod queue;
 
 use crate::{
-    blob::{BlobReader, KnownBlobs},
     clock::{Clock, Monotonic},
+    downloads::{ChunkCache, Downloads},
     error::Error,
     heartbeat::{ProcessId, WorkerState},
     ids::{Ids, SessionId, WorkerId},
@@ -23,6 +23,7 @@ use crate::{
     patrol::Patrol,
     store::Store,
     update::Versioned,
+    uploads::Uploads,
 };
 use evaluator::Evaluator;
 use parking_lot::Mutex;
@@ -37,8 +38,6 @@ use std::{
 };
 use tokio::sync::{Notify, watch};
 
-/// Sealed chunks a worker keeps for tasks that share data.
-const CACHE_BYTES: usize = 512 << 20;
 /// How long a store may fail before the worker gives up.
 const PATIENCE: Duration = Duration::from_secs(300);
 
@@ -53,6 +52,10 @@ pub struct WorkerDeps {
     pub ids: Arc<dyn Ids>,
     /// What is known of other workers besides their heartbeats.
     pub fates: Arc<dyn Fates>,
+    /// Where the evaluator sends large results.
+    pub uploads: Arc<Uploads>,
+    /// Keeps chunks for tasks that share data.
+    pub cache: Arc<dyn ChunkCache>,
 }
 
 /// Who a worker is.
@@ -79,8 +82,7 @@ pub(crate) struct Worker {
     grace: Duration,
     shared: Arc<Shared>,
     orders: watch::Receiver<Orders>,
-    reader: BlobReader,
-    known: Arc<KnownBlobs>,
+    downloads: Arc<Downloads>,
     queue: Queue,
     patrol: Patrol,
     next_job: u64,
@@ -152,7 +154,8 @@ pub async fn run(
     shared.set_state(WorkerState::Idle);
     let (store, clock) = (Arc::clone(&deps.store), Arc::clone(&deps.clock));
     let mut pulse = Pulse::new(store, clock, keys.clone(), Arc::clone(&shared), &manifest);
-    // Where requests are billed, a worker that finds work at once need not also say that it is there.
+    // Where requests are billed, the first heartbeat comes when it is due: most workers find work at once, and their
+    // claims show that they are there.
     if manifest.value.pace.looks_are_free() {
         pulse.beat().await?;
     }
@@ -162,13 +165,12 @@ pub async fn run(
     let relaying = tokio::spawn(relay(told, send, Arc::clone(&shared)));
 
     let mut worker = Worker {
-        reader: BlobReader::new(Arc::clone(&deps.store), keys.clone(), CACHE_BYTES),
+        downloads: Downloads::new(Arc::clone(&deps.store), keys.clone(), Arc::clone(&deps.cache)),
         queue: Queue::new(config.rank),
         deps,
         me: config.worker,
         grace: config.grace,
         orders,
-        known: Arc::default(),
         patrol: Patrol::default(),
         next_job: 0,
         signals: 0,
@@ -319,10 +321,6 @@ impl Worker {
             beat.state = WorkerState::Left { reason, fault };
             beat.clone()
         };
-        // A session that was deleted is written to no more.
-        if !matches!(self.deps.store.head(&self.keys.manifest()).await, Ok(Some(_))) {
-            return;
-        }
         // A heartbeat that stands still says the same, only later.
         let _ = pulse::write_end(&*self.deps.store, &self.keys, &beat).await;
     }

@@ -288,8 +288,11 @@ pub async fn write_end(
     keys: &SessionKeys,
     beat: &Heartbeat,
 ) -> Result<(), Error> {
-    let body = envelope::encode(Kind::Heartbeat, beat)?;
-    overwrite(store, &keys.end(&beat.worker), body, None).await?;
+    // A session that was deleted is written to no more.
+    if store.head(&keys.manifest()).await?.is_some() {
+        let body = envelope::encode(Kind::Heartbeat, beat)?;
+        overwrite(store, &keys.end(&beat.worker), body, None).await?;
+    }
     Ok(())
 }
 

@@ -3,7 +3,7 @@ use super::process::{Power, Switch};
 use crate::SeededIds;
 use async_trait::async_trait;
 use starburst_core::{
-    blob::{Packed, Payload},
+    blob::Payload,
     clock::{Clock, Monotonic},
     worker::evaluator::{Evaluator, Event, Job, Outcome},
 };
@@ -40,10 +40,10 @@ impl Evaluator for SimR {
             self.jobs.clear();
             return Event::Died { reason: "signal 11".into() };
         }
-        let bytes = job.payload.concat().unwrap();
+        let bytes = job.payload.concat().await.unwrap();
         self.jobs.pop_front();
-        let packed = Packed { payload: Payload::Inline(bytes), blobs: Vec::new() };
-        Event::Ended { number, outcome: Outcome::Value(packed), ran, log: None }
+        let outcome = Outcome::Value(Payload::Inline(bytes));
+        Event::Ended { number, outcome, ran, log: None }
     }
     async fn kill(&mut self) {
         self.jobs.clear();

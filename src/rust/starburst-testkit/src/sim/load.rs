@@ -6,9 +6,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use starburst_core::{
-    blob::{Packed, Payload},
+    blob::Payload,
     client::{Client, Deps, NewTask, SessionConfig},
     clock::{Clock, Monotonic},
+    downloads::MemoryCache,
     heartbeat::ProcessId,
     ids::{SessionId, WorkerId},
     key::SessionKeys,
@@ -18,6 +19,7 @@ use starburst_core::{
     retry::{RetryPolicy, RetryStore},
     segment::{TaskHeader, TaskKind},
     store::Store,
+    uploads::Uploads,
     worker::{
         self, Told, WorkerConfig, WorkerDeps,
         evaluator::{Evaluator, Event, Job, Outcome},
@@ -180,7 +182,7 @@ fn task(length: Duration) -> NewTask {
     let header = TaskHeader { kind: TaskKind::Call, label: None, timeout: None };
     let millis = u32::try_from(length.as_millis()).unwrap_or(u32::MAX);
     let payload = Payload::Inline(Bytes::copy_from_slice(&millis.to_le_bytes()));
-    NewTask { header, packed: Packed { payload, blobs: Vec::new() }, common: None }
+    NewTask { header, payload, common: None }
 }
 
 fn config(workers: u32) -> SessionConfig {
@@ -226,11 +228,16 @@ async fn work(site: Arc<Site>, spec: LaunchSpec) {
     let began = site.clock.now();
     let mut evaluator =
         Timer { site: Arc::clone(&site), began: Some(began), jobs: VecDeque::new() };
+    let store = site.store();
+    let session = SessionKeys::new(spec.session.clone());
+    let uploads = Uploads::new(Arc::clone(&store), session, site.clock.clone());
     let deps = WorkerDeps {
-        store: site.store(),
+        store,
         clock: site.clock.clone(),
         ids: site.dice.clone(),
         fates: Arc::new(Crew(Arc::clone(&site))),
+        uploads,
+        cache: Arc::new(MemoryCache::new(1 << 20)),
     };
     let process = ProcessId { host: "sim".into(), pid: spec.rank, started: 0 };
     let (session, worker, rank) = (spec.session, spec.worker, spec.rank);
@@ -259,7 +266,7 @@ impl Evaluator for Timer {
         if let Some(began) = self.began.take() {
             self.site.first_tasks.lock().push(self.site.clock.now().since(began));
         }
-        let bytes = job.payload.concat().unwrap();
+        let bytes = job.payload.concat().await.unwrap();
         let millis = u32::from_le_bytes(bytes[..4].try_into().unwrap());
         self.jobs.push_back((job.number, Duration::from_millis(millis.into()), None));
         Ok(())
@@ -274,8 +281,8 @@ impl Evaluator for Timer {
             self.site.clock.sleep(until.since(now)).await;
         }
         self.jobs.pop_front();
-        let packed = Packed { payload: Payload::Inline("done".into()), blobs: Vec::new() };
-        Event::Ended { number, outcome: Outcome::Value(packed), ran, log: None }
+        let done = Payload::Inline("done".into());
+        Event::Ended { number, outcome: Outcome::Value(done), ran, log: None }
     }
     async fn kill(&mut self) {
         self.jobs.clear();

@@ -4,7 +4,7 @@ use crate::SeededIds;
 /// What may happen in a run, and how often.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Weather {
-    /// Clients that submit, one of them attached to another's session.
+    /// Clients that submit: one made the session, the others attach to it.
     pub clients: u32,
     /// Workers that the session asks for.
     pub workers: u32,

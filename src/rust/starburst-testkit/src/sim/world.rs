@@ -11,9 +11,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use starburst_core::{
-    blob::{Packed, Payload},
+    blob::Payload,
     client::{self, Client, Deps, FetchedEnding, Known, NewTask, SessionConfig},
     clock::{Clock, UnixMillis},
+    downloads::MemoryCache,
     heartbeat::ProcessId,
     ids::{SessionId, TaskId, WorkerId},
     key::SessionKeys,
@@ -23,6 +24,7 @@ use starburst_core::{
     retry::{RetryPolicy, RetryStore},
     segment::{TaskHeader, TaskKind},
     store::Store,
+    uploads::Uploads,
     worker::{self, Told, WorkerConfig, WorkerDeps},
 };
 use std::{
@@ -109,9 +111,10 @@ impl World {
 
     async fn play(self: &Arc<Self>, violations: &mut Vec<String>) -> (usize, usize) {
         let bystander = self.bystander().await;
+        let switch = Switch::default();
         let first = loop {
             // Making a session may fail too; nothing was acknowledged yet.
-            let deps = self.deps(&Switch::default());
+            let deps = self.deps(&switch);
             if let Ok(client) = Client::create(deps, config(self.weather.workers)).await {
                 break client;
             }
@@ -120,7 +123,7 @@ impl World {
         let trouble = tokio::spawn(Arc::clone(self).make_trouble());
         let mut submitting = Vec::new();
         for n in 0..self.weather.clients {
-            let client = (n == 0).then(|| Arc::clone(&first));
+            let client = (n == 0).then(|| (Arc::clone(&first), switch.clone()));
             submitting.push(tokio::spawn(Arc::clone(self).submit(session.clone(), client)));
         }
         let mut survivors = vec![first];
@@ -180,23 +183,24 @@ impl World {
     async fn submit(
         self: Arc<Self>,
         session: SessionId,
-        client: Option<Arc<Client>>,
+        first: Option<(Arc<Client>, Switch)>,
     ) -> Option<Arc<Client>> {
-        let switch = Switch::default();
-        let client = match client {
-            Some(client) => client,
+        let mortal = first.is_none();
+        let (client, switch) = match first {
+            Some(first) => first,
             None => loop {
                 self.pause(20_000).await;
+                let switch = Switch::default();
                 let deps = self.deps(&switch);
                 if let Ok(client) = Client::attach(deps, session.clone()).await {
-                    break client;
+                    break (client, switch);
                 }
             },
         };
         self.clients.lock().push(switch.clone());
         let one_in = |n: u64| n > 0 && self.dice.one_in(n);
-        // The first client made the session by a switch of its own, and stays.
-        let mortal = client.manifest().creator != *client.id() && one_in(self.weather.client_dies);
+        // The first client stays: somebody must see how it ends.
+        let mortal = mortal && one_in(self.weather.client_dies);
         let dies_after = self.dice.below(u64::from(self.weather.tasks) + 1);
         let mut mine = Vec::new();
         for n in 0..u64::from(self.weather.tasks) {
@@ -326,7 +330,7 @@ impl World {
             let ending = match client.fetch(&row.id).await {
                 Ok(Some(fetched)) => match fetched.ending {
                     FetchedEnding::Value(bytes) => {
-                        let bytes = bytes.concat().unwrap();
+                        let bytes = bytes.concat().await.unwrap();
                         format!("value {}", String::from_utf8_lossy(&bytes))
                     }
                     FetchedEnding::Broken { message, .. } => format!("broken: {message}"),
@@ -405,7 +409,7 @@ impl World {
 fn task(payload: &str) -> NewTask {
     let header = TaskHeader { kind: TaskKind::Call, label: None, timeout: None };
     let payload = Payload::Inline(Bytes::from(payload.to_owned()));
-    NewTask { header, packed: Packed { payload, blobs: Vec::new() }, common: None }
+    NewTask { header, payload, common: None }
 }
 
 fn config(workers: u32) -> SessionConfig {
@@ -465,8 +469,8 @@ impl Launcher for Crew {
 
 async fn work(world: Arc<World>, spec: LaunchSpec, switch: Switch) {
     // Every process has a wall clock of its own, up to a day off in either direction.
-    let wrong = Duration::from_secs(world.dice.below(2 * 86_400));
-    let clock = Arc::new(world.clock.with_wall(UnixMillis(0).plus(wrong)));
+    let wall = Duration::from_secs(1_000_000 - 86_400 + world.dice.below(2 * 86_400));
+    let clock = Arc::new(world.clock.with_wall(UnixMillis(0).plus(wall)));
     let store = world.reached(&switch, &clock);
     let mut evaluator = SimR {
         clock: Arc::clone(&clock) as Arc<dyn Clock>,
@@ -475,11 +479,15 @@ async fn work(world: Arc<World>, spec: LaunchSpec, switch: Switch) {
         r_dies: world.weather.r_dies,
         jobs: VecDeque::new(),
     };
+    let session = SessionKeys::new(spec.session.clone());
+    let uploads = Uploads::new(Arc::clone(&store), session, clock.clone());
     let deps = WorkerDeps {
         store,
         clock,
         ids: Arc::clone(&world.dice) as Arc<dyn starburst_core::ids::Ids>,
         fates: Arc::new(Crew(Arc::clone(&world))),
+        uploads,
+        cache: Arc::new(MemoryCache::new(1 << 20)),
     };
     let config = WorkerConfig {
         session: spec.session,

@@ -1,0 +1,171 @@
+//! Chunks on their way into the store: sent as they are cut, a bounded amount at a time, each until it is there.
+use crate::{
+    blob::BlobHash,
+    clock::Clock,
+    error::Error,
+    key::SessionKeys,
+    store::{Store, StoreError},
+};
+use bytes::Bytes;
+use parking_lot::Mutex;
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::sync::Notify;
+
+/// Sealed chunks that may be on their way at once, in bytes.
+const ON_THE_WAY: usize = 64 << 20;
+/// How long a chunk that the store did not take waits before it is sent again.
+const AGAIN: Duration = Duration::from_millis(500);
+
+/// The chunks of one session that this process has sent or is sending.
+#[derive(Debug)]
+pub struct Uploads {
+    store: Arc<dyn Store>,
+    keys: SessionKeys,
+    clock: Arc<dyn Clock>,
+    runtime: tokio::runtime::Handle,
+    state: Mutex<State>,
+    /// Something was stored, or could not be.
+    changed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    stored: HashSet<BlobHash>,
+    sending: HashMap<BlobHash, usize>,
+    bytes: usize,
+    /// Why the last try of a chunk failed, and the count of failures.
+    failure: Option<Arc<StoreError>>,
+    failures: u64,
+    stopped: bool,
+}
+
+impl Uploads {
+    /// Uploads of a session. They go on in the runtime that this is called in.
+    pub fn new(store: Arc<dyn Store>, keys: SessionKeys, clock: Arc<dyn Clock>) -> Arc<Self> {
+        let runtime = tokio::runtime::Handle::current();
+        let state = Mutex::default();
+        Arc::new(Self { store, keys, clock, runtime, state, changed: Notify::new() })
+    }
+
+    /// Whether a chunk is stored, or on its way.
+    pub fn has(&self, hash: &BlobHash) -> bool {
+        let state = self.state.lock();
+        state.stored.contains(hash) || state.sending.contains_key(hash)
+    }
+
+    /// Sends a chunk if there is room; `false` when too much is on its way.
+    pub fn try_take(self: &Arc<Self>, hash: BlobHash, sealed: &Bytes) -> bool {
+        {
+            let mut state = self.state.lock();
+            if state.stored.contains(&hash) || state.sending.contains_key(&hash) {
+                return true;
+            }
+            // One chunk may always be on its way, whatever its size.
+            if state.bytes > 0 && state.bytes + sealed.len() > ON_THE_WAY {
+                return false;
+            }
+            state.bytes += sealed.len();
+            state.sending.insert(hash, sealed.len());
+        }
+        self.runtime.spawn(Arc::clone(self).send(hash, sealed.clone()));
+        true
+    }
+
+    /// Waits until there may be room.
+    ///
+    /// # Errors
+    /// Why a chunk that is on its way is not taken, each time that this is found out.
+    pub async fn room(&self) -> Result<(), Error> {
+        let changed = self.changed.notified();
+        tokio::pin!(changed);
+        changed.as_mut().enable();
+        let before = {
+            let state = self.state.lock();
+            if state.bytes < ON_THE_WAY / 2 {
+                return Ok(());
+            }
+            state.failures
+        };
+        changed.await;
+        self.failure_since(before)
+    }
+
+    /// Waits until all of these are stored.
+    ///
+    /// # Errors
+    /// Why one of them is not taken. It is tried again in the background, and so may this be.
+    pub async fn stored(&self, hashes: &[BlobHash]) -> Result<(), Error> {
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            let before = {
+                let state = self.state.lock();
+                if hashes.iter().all(|hash| state.stored.contains(hash)) {
+                    return Ok(());
+                }
+                if let Some(lost) = hashes
+                    .iter()
+                    .find(|hash| !state.stored.contains(hash) && !state.sending.contains_key(hash))
+                {
+                    let detail = format!("the chunk {lost} was named before it was sent");
+                    return Err(Error::Internal { detail });
+                }
+                state.failures
+            };
+            changed.await;
+            self.failure_since(before)?;
+        }
+    }
+
+    fn failure_since(&self, before: u64) -> Result<(), Error> {
+        let mut state = self.state.lock();
+        if state.failures == before {
+            return Ok(());
+        }
+        match state.failure.take().and_then(Arc::into_inner) {
+            Some(error) => Err(error.into()),
+            None => Ok(()),
+        }
+    }
+
+    /// Sends nothing more.
+    pub fn stop(&self) {
+        self.state.lock().stopped = true;
+        self.changed.notify_waiters();
+    }
+
+    async fn send(self: Arc<Self>, hash: BlobHash, sealed: Bytes) {
+        let key = self.keys.blob(&hash);
+        loop {
+            match self.store.create(&key, sealed.clone()).await {
+                Ok(_) | Err(StoreError::AlreadyExists { .. }) => {
+                    let mut state = self.state.lock();
+                    state.sending.remove(&hash);
+                    state.stored.insert(hash);
+                    state.bytes -= sealed.len();
+                    drop(state);
+                    self.changed.notify_waiters();
+                    return;
+                }
+                // Content-addressed: writing the same bytes again is harmless.
+                Err(error) => {
+                    let mut state = self.state.lock();
+                    state.failure = Some(Arc::new(error));
+                    state.failures += 1;
+                    let stopped = state.stopped;
+                    drop(state);
+                    self.changed.notify_waiters();
+                    if stopped {
+                        return;
+                    }
+                }
+            }
+            self.clock.sleep(AGAIN).await;
+        }
+    }
+}
