@@ -9,7 +9,7 @@ use crate::{
 };
 use bytes::Bytes;
 use fastcdc::v2020::FastCDC;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use std::fmt;
 
 /// Data up to this size travels inside the object that needs it.
@@ -21,8 +21,23 @@ const CHUNK_MAX: usize = 4 * 1024 * 1024;
 const WINDOW: usize = 2 * CHUNK_MAX;
 
 /// The BLAKE3 hash of a chunk's bytes.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BlobHash([u8; 32]);
+
+/// Stored as 32 bytes, not as a list of numbers.
+impl Serialize for BlobHash {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_bytes(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for BlobHash {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let bytes = Bytes::deserialize(from)?;
+        let hash = <[u8; 32]>::try_from(&bytes[..]);
+        hash.map(Self).map_err(|_| D::Error::invalid_length(bytes.len(), &"32 bytes"))
+    }
+}
 
 impl BlobHash {
     /// The hash of these bytes.

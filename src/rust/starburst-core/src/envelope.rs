@@ -5,7 +5,6 @@
 use crate::{error::Error, key::Key};
 use bytes::{Bytes, BytesMut};
 use serde::{Serialize, de::DeserializeOwned};
-use std::io::Read;
 
 /// The layout this code writes and the newest it reads.
 pub const LAYOUT_VERSION: u16 = 1;
@@ -18,6 +17,12 @@ const COMPRESS_FROM: usize = 512;
 const ZSTD_LEVEL: i32 = 1;
 /// No body of ours is larger: large data is cut into blobs long before.
 const MAX_BODY: u64 = 1 << 30;
+/// A body may be this many times as long as it is stored, and [`SLACK`] bytes: a small object cannot ask for much memory.
+const GROWTH: u64 = 64;
+/// See [`GROWTH`].
+const SLACK: u64 = 64 * 1024;
+/// How a frame begins that every zstd decoder passes over; the length of the rest of it follows.
+const SKIPPED: u32 = 0x184d_2a50;
 
 /// What an object is. A reader that expected another kind was given the wrong object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,10 +46,10 @@ pub enum Kind {
     Blob = 8,
 }
 
-/// Frames a body, compressed when that makes it smaller by a tenth.
+/// Frames a body, compressed when that makes it smaller by a tenth, but at most to a 64th and 64 KiB less.
 pub fn seal(kind: Kind, body: &[u8]) -> Bytes {
     let compressed = (body.len() >= COMPRESS_FROM)
-        .then(|| zstd::bulk::compress(body, ZSTD_LEVEL).ok())
+        .then(|| compress(body))
         .flatten()
         .filter(|small| small.len() < body.len() / 10 * 9);
     let (codec, stored): (u8, &[u8]) = match &compressed {
@@ -87,14 +92,14 @@ pub fn open(kind: Kind, key: &Key, object: &Bytes) -> Result<(Bytes, Bytes), Err
         u64::from_le_bytes(bytes)
     };
     let (body_len, stored_len) = (number(8), number(16));
-    if body_len > MAX_BODY {
-        return Err(damaged("impossible length"));
-    }
     let end = usize::try_from(stored_len).ok().and_then(|n| n.checked_add(HEADER));
     let end = end.filter(|&end| end <= object.len()).ok_or_else(|| damaged("cut short"))?;
     let stored = object.slice(HEADER..end);
     if checksum(fixed, &stored) != *sum {
         return Err(damaged("checksum does not match"));
+    }
+    if body_len > longest(stored_len) {
+        return Err(damaged("impossible length"));
     }
     if fixed[6] != kind as u8 {
         return Err(damaged("another kind of object"));
@@ -142,12 +147,28 @@ fn checksum(fixed: &[u8], stored: &[u8]) -> [u8; 32] {
     *hasher.finalize().as_bytes()
 }
 
-/// Grows with what really comes out, so a false length cannot ask for memory.
+/// The longest body that may be stored in so many bytes.
+fn longest(stored: u64) -> u64 {
+    stored.saturating_mul(GROWTH).saturating_add(SLACK).min(MAX_BODY)
+}
+
+/// What is so regular that it shrinks below what [`longest`] lets grow again is filled up to that.
+fn compress(body: &[u8]) -> Option<Vec<u8>> {
+    let mut small = zstd::bulk::compress(body, ZSTD_LEVEL).ok()?;
+    let least = (body.len() as u64).saturating_sub(SLACK).div_ceil(GROWTH);
+    let missing = usize::try_from(least).ok()?.saturating_sub(small.len());
+    if missing > 0 {
+        let filling = missing.saturating_sub(8);
+        small.extend_from_slice(&SKIPPED.to_le_bytes());
+        small.extend_from_slice(&u32::try_from(filling).ok()?.to_le_bytes());
+        small.resize(small.len() + filling, 0);
+    }
+    Some(small)
+}
+
+/// All at once: a stream would take the window that its frame asks for, up to 128 MiB.
 fn decompress(stored: &[u8], body_len: u64) -> Option<Bytes> {
-    let mut decoder = zstd::stream::read::Decoder::with_buffer(stored).ok()?.take(body_len + 1);
-    let first = usize::try_from(body_len).ok()?.min(stored.len().saturating_mul(8));
-    let mut body = Vec::with_capacity(first);
-    decoder.read_to_end(&mut body).ok()?;
+    let body = zstd::bulk::decompress(stored, usize::try_from(body_len).ok()?).ok()?;
     Some(body.into())
 }
 
@@ -174,6 +195,15 @@ mod tests {
         #[test]
         fn repetitive_bodies_shrink(byte in any::<u8>(), n in 1000usize..100_000) {
             prop_assert!(seal(Kind::Blob, &vec![byte; n]).len() < n / 2);
+        }
+
+        #[test]
+        fn what_shrinks_too_far_is_filled_up(byte in any::<u8>(), n in 1usize << 16..9 << 20) {
+            let (body, slack, growth) = (vec![byte; n], SLACK as usize, GROWTH as usize);
+            let sealed = seal(Kind::Blob, &body);
+            let stored = sealed.len() - HEADER;
+            prop_assert!(stored * growth + slack >= n && stored < n / growth + 1_000);
+            prop_assert_eq!(open(Kind::Blob, &key(), &sealed).unwrap().0, body);
         }
 
         #[test]

@@ -170,7 +170,7 @@ impl Ledger {
                 }
                 TaskState::Pending(history) if claims.len() < most => {
                     let mut history = std::mem::take(history);
-                    history.attempt += 1;
+                    history.attempt = history.attempt.saturating_add(1);
                     claims.push(Claim { place, attempt: history.attempt });
                     *task = TaskState::Claimed { worker: worker.clone(), history };
                 }
@@ -228,7 +228,7 @@ impl Ledger {
             return false;
         }
         let mut history = std::mem::take(history);
-        history.strikes += 1;
+        history.strikes = history.strikes.saturating_add(1);
         *task = if history.strikes < max_attempts {
             history.last_loss = Some(reason.to_owned());
             TaskState::Pending(history)

@@ -87,7 +87,7 @@ impl Manifest {
     }
     /// The manifest after ended tasks were made to wait again.
     pub fn reopened(mut self) -> Self {
-        self.reopened += 1;
+        self.reopened = self.reopened.saturating_add(1);
         self
     }
     /// The manifest of a session that takes no more work.

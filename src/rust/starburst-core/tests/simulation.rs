@@ -1,7 +1,7 @@
 //! The whole protocol in virtual time, seed by seed. A failing seed is printed with its history, and replays.
 //!
 //! `STARBURST_SEEDS=100000` runs more; `cargo run -p starburst-testkit --bin starburst-sim -- 0..100000` too.
-#![allow(clippy::unwrap_used)] // a test's helper fails its test
+#![allow(clippy::unwrap_used, clippy::panic)] // a test's helper fails its test
 use starburst_core::mutation::Rule;
 use starburst_testkit::sim::{self, Report, Weather};
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,6 +1,7 @@
 //! Stand-ins for the seams of `starburst-core`, and the contract tests that real and stand-in both pass.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test helper fails its test
 
+pub mod decoders;
 mod fake_launcher;
 mod fault_store;
 mod manual_clock;

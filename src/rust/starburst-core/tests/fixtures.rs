@@ -1,0 +1,127 @@
+//! The objects of layout version 1, stored as files: every later version must read them as they are here.
+//!
+//! A change that breaks this test needs a new layout version and a reader for the old one; the files stay.
+//! `STARBURST_WRITE_FIXTURE=yes` writes the files of a new layout, and is not for making this test pass.
+
+#![allow(clippy::unwrap_used, clippy::panic)] // a test's helper fails its test
+
+mod samples;
+
+use bytes::Bytes;
+use samples::{at, keys};
+use serde::{Serialize, de::DeserializeOwned};
+use starburst_core::{
+    envelope::{self, Kind, decode, encode, open, seal},
+    error::Error,
+    heartbeat::OwnerBeat,
+    key::Key,
+    manifest::Manifest,
+    results::ResultBatch,
+    segment::Segment,
+    signal::Signal,
+};
+use std::{fmt::Debug, fs, path::PathBuf};
+
+fn folder() -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/v1"))
+}
+
+fn stored(key: &Key) -> Bytes {
+    let path = folder().join(key.as_str().replace('/', "__"));
+    fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display())).into()
+}
+
+fn is_read<T: DeserializeOwned + PartialEq + Debug>(kind: Kind, key: &Key, value: &T) {
+    assert_eq!(&decode::<T>(kind, key, &stored(key)).unwrap().0, value, "{key}");
+}
+
+#[test]
+fn layout_1_is_read() {
+    if std::env::var_os("STARBURST_WRITE_FIXTURE").is_some() {
+        fs::create_dir_all(folder()).unwrap();
+        for (_, key, object) in samples::all() {
+            fs::write(folder().join(key.as_str().replace('/', "__")), object).unwrap();
+        }
+    }
+    is_read(Kind::Manifest, &keys().manifest(), &samples::manifest());
+    let segment = stored(&at::segment());
+    assert_eq!(Segment::decode(&at::segment(), &segment).unwrap(), samples::segment());
+    let index = Segment::decode_index(&at::segment(), &segment).unwrap();
+    assert_eq!(index, samples::segment().index);
+    is_read(Kind::Ledger, &at::ledger(), &samples::ledger());
+    is_read(Kind::Results, &at::results(), &samples::results());
+    is_read(Kind::Heartbeat, &keys().beat(&samples::worker()), &samples::beat());
+    is_read(Kind::Heartbeat, &keys().end(&samples::worker()), &samples::end());
+    is_read(Kind::Heartbeat, &keys().owner(), &samples::owner());
+    is_read(Kind::Signals, &at::signals(), &samples::signals());
+    let (blob, rest) = open(Kind::Blob, &at::blob(), &stored(&at::blob())).unwrap();
+    assert_eq!((&blob[..], &rest[..]), (&samples::blob()[..], &b""[..]));
+}
+
+#[test]
+fn the_names_of_layout_1_are_known() {
+    let mut found: Vec<String> = fs::read_dir(folder())
+        .unwrap()
+        .map(|file| file.unwrap().file_name().into_string().unwrap().replace("__", "/"))
+        .collect();
+    found.sort();
+    assert!(found.iter().all(|name| Key::from_listing(name).is_some()), "{found:?}");
+    let mut ours: Vec<String> = samples::all().iter().map(|(_, key, _)| key.to_string()).collect();
+    ours.sort();
+    assert_eq!(found, ours);
+}
+
+#[test]
+fn layout_2_is_refused_by_the_objects_name() {
+    for (kind, key, _) in samples::all() {
+        let mut object = stored(&key).to_vec();
+        object[4] = 2;
+        match open(kind, &key, &object.into()) {
+            Err(Error::Version { what, found, .. }) => {
+                assert_eq!((what, found), (format!("`{key}`"), "layout 2".into()));
+            }
+            other => panic!("{key}: {other:?}"),
+        }
+    }
+}
+
+/// A MessagePack map with one more field before its others.
+fn with_unknown_field(map: &[u8]) -> Vec<u8> {
+    let (len, fields) = match map {
+        [short, fields @ ..] if short >> 4 == 8 => (u16::from(short & 15), fields),
+        [0xde, a, b, fields @ ..] => (u16::from_be_bytes([*a, *b]), fields),
+        _ => panic!("not a map"),
+    };
+    let unknown = rmp(&("of-a-later-version", vec![Some((1, "x")), None]));
+    [&[0xde][..], &(len + 1).to_be_bytes(), &unknown[1..], fields].concat()
+}
+
+/// The body that stores this value.
+fn rmp<T: Serialize>(value: &T) -> Vec<u8> {
+    let object = encode(Kind::Blob, value).unwrap();
+    open(Kind::Blob, &at::blob(), &object).unwrap().0.to_vec()
+}
+
+fn unknown_is_passed_over<T: DeserializeOwned + Serialize + PartialEq + Debug>(value: &T) {
+    let object = seal(Kind::Blob, &with_unknown_field(&rmp(value)));
+    assert_eq!(&decode::<T>(Kind::Blob, &at::blob(), &object).unwrap().0, value);
+}
+
+#[test]
+fn a_field_of_a_later_version_is_passed_over() {
+    unknown_is_passed_over::<Manifest>(&samples::manifest());
+    unknown_is_passed_over(&samples::segment().index);
+    unknown_is_passed_over(&samples::segment().frames);
+    unknown_is_passed_over(&samples::segment().index.tasks[1]);
+    unknown_is_passed_over(&samples::ledger());
+    unknown_is_passed_over::<ResultBatch>(&samples::results());
+    unknown_is_passed_over(&samples::beat());
+    unknown_is_passed_over(&samples::end());
+    unknown_is_passed_over::<OwnerBeat>(&samples::owner());
+    unknown_is_passed_over::<Signal>(&samples::signals()[0]);
+}
+
+#[test]
+fn the_newest_layout_has_a_fixture() {
+    assert_eq!(envelope::LAYOUT_VERSION, 1, "write the files of the new layout, keep those of v1");
+}

@@ -1,0 +1,163 @@
+//! Every reader of stored bytes, given any bytes at all: it refuses them or reads them, and never panics.
+//!
+//! One function a format. The targets in `fuzz/` and `starburst-core/tests/decoders.rs` call the same ones. Each reads
+//! the bytes as they are, and then as the body of a valid envelope, since noise would never get past its checksum.
+use bytes::{Bytes, BytesMut};
+use serde::de::DeserializeOwned;
+use starburst_core::{
+    envelope::{self, Kind},
+    error::Error,
+    heartbeat::{Heartbeat, OwnerBeat},
+    ids::{PartId, SessionId, TaskId},
+    key::{Key, SessionKeys},
+    ledger::Ledger,
+    manifest::Manifest,
+    results::ResultBatch,
+    segment::{Segment, SegmentIndex},
+    signal::Signal,
+};
+
+/// Every kind of object.
+pub const KINDS: [Kind; 8] = [
+    Kind::Manifest,
+    Kind::SegmentIndex,
+    Kind::SegmentFrames,
+    Kind::Ledger,
+    Kind::Results,
+    Kind::Heartbeat,
+    Kind::Signals,
+    Kind::Blob,
+];
+
+fn keys() -> SessionKeys {
+    SessionKeys::new(SessionId::parse("s").unwrap())
+}
+
+/// A refusal must be one of the two that a reader of stored bytes may give.
+fn read_or_refused<T>(read: Result<T, Error>) -> Option<T> {
+    match read {
+        Ok(value) => Some(value),
+        Err(Error::Damaged { .. } | Error::Version { .. }) => None,
+        Err(other) => panic!("refused as something else: {other}"),
+    }
+}
+
+fn decode<T: DeserializeOwned>(kind: Kind, object: &Bytes) -> Option<T> {
+    let read = envelope::decode(kind, &keys().manifest(), object);
+    read_or_refused(read).map(|(value, _)| value)
+}
+
+fn each<T: DeserializeOwned>(kind: Kind, data: &[u8], look: impl Fn(&T)) {
+    for object in [Bytes::copy_from_slice(data), envelope::seal(kind, data)] {
+        if let Some(value) = decode(kind, &object) {
+            look(&value);
+        }
+    }
+}
+
+/// The frame around every object, for every kind; what is sealed here must be opened.
+pub fn envelope(data: &[u8]) {
+    let (key, object) = (keys().manifest(), Bytes::copy_from_slice(data));
+    for kind in KINDS {
+        if let Some((body, rest)) = read_or_refused(envelope::open(kind, &key, &object)) {
+            let again = envelope::open(kind, &key, &envelope::seal(kind, &body)).unwrap();
+            assert_eq!(again, (body, Bytes::new()));
+            assert!(rest.len() < data.len());
+        }
+    }
+    let sealed = envelope::seal(Kind::Blob, data);
+    assert_eq!(envelope::open(Kind::Blob, &key, &sealed).unwrap().0, data);
+}
+
+/// A whole segment and its index alone. To seal the two frames, the first two bytes say where one body ends and the
+/// other begins: see [`two_bodies`].
+pub fn segment(data: &[u8]) {
+    let key = keys().segment(7);
+    let mut objects = vec![Bytes::copy_from_slice(data)];
+    if let Some((at, bodies)) = data.split_first_chunk::<2>() {
+        let at = usize::from(u16::from_le_bytes(*at)).min(bodies.len());
+        let (index, frames) = bodies.split_at(at);
+        let mut object = BytesMut::from(envelope::seal(Kind::SegmentIndex, index));
+        object.extend_from_slice(&envelope::seal(Kind::SegmentFrames, frames));
+        objects.push(object.freeze());
+    }
+    for object in objects {
+        let index: Option<SegmentIndex> = read_or_refused(Segment::decode_index(&key, &object));
+        let whole = read_or_refused(Segment::decode(&key, &object));
+        if let Some(whole) = &whole {
+            assert_eq!(index.as_ref(), Some(&whole.index));
+        }
+        // Who reads an index relies on its parts covering its tasks.
+        if let Some(index) = index {
+            let ends = index.parts(7).map(|(_, range)| range.end).last().unwrap_or(0);
+            assert_eq!(ends, index.tasks.len());
+        }
+    }
+}
+
+/// The bodies of a segment's two frames as [`segment`] takes them apart; the first has less than 65,536 bytes.
+pub fn two_bodies(index: &[u8], frames: &[u8]) -> Vec<u8> {
+    [&u16::try_from(index.len()).unwrap().to_le_bytes(), index, frames].concat()
+}
+
+/// A ledger, and what its readers ask it.
+pub fn ledger(data: &[u8]) {
+    each(Kind::Ledger, data, |ledger: &Ledger| {
+        let counts = ledger.counts();
+        assert_eq!(counts.total(), ledger.tasks.len() as u64);
+        assert_eq!(ledger.is_final(), counts.open() == 0);
+        assert_eq!(ledger.holders().count() as u64, counts.claimed);
+        ledger.result_bytes();
+        ledger.last_ended();
+    });
+}
+
+/// A batch of results.
+pub fn results(data: &[u8]) {
+    each(Kind::Results, data, |batch: &ResultBatch| {
+        batch.payloads.iter().for_each(|payload| {
+            payload.inline_len();
+        });
+    });
+}
+
+/// A session's configuration.
+pub fn manifest(data: &[u8]) {
+    each(Kind::Manifest, data, |manifest: &Manifest| {
+        let live = manifest.is_live(manifest.created_at);
+        let longer = manifest.clone().extended(manifest.created_at, manifest.idle_timeout);
+        assert!(!live || longer.is_live(manifest.created_at));
+        assert!(!longer.closed().is_live(manifest.created_at));
+    });
+}
+
+/// A worker's heartbeat and an owner's.
+pub fn heartbeat(data: &[u8]) {
+    each(Kind::Heartbeat, data, |_: &Heartbeat| {});
+    each(Kind::Heartbeat, data, |_: &OwnerBeat| {});
+}
+
+/// A batch of near-live conditions.
+pub fn signals(data: &[u8]) {
+    each(Kind::Signals, data, |_: &Vec<Signal>| {});
+}
+
+/// A name in a listing, and ids as text.
+pub fn key(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let _ = (TaskId::parse(&text), SessionId::parse(&text));
+    let Some(key) = Key::from_listing(&text) else { return };
+    assert_eq!(key.as_str(), text);
+    assert!(text.ends_with(key.last()) && !text.split('/').any(|part| part == ".."));
+    if let Some(number) = key.number() {
+        assert!(number < 10_000_000_000);
+        PartId::new(number, 0);
+    }
+    if let Some((part, _)) = key.of_part() {
+        let ledger = keys().ledger(part);
+        assert_eq!(ledger.of_part().map(|(read, _)| read), Some(part));
+    }
+    if let Some((worker, _)) = key.of_worker() {
+        assert_eq!(keys().beat(&worker).of_worker().map(|(read, _)| read), Some(worker));
+    }
+}
