@@ -295,6 +295,9 @@ impl World {
             .filter(|p| p.switch.get() == Power::Runs && !p.task.is_finished())
             .collect();
         let extra = if clients_too { clients.len() } else { 0 };
+        if standing.len() + extra == 0 {
+            return;
+        }
         let n = self.dice.below((standing.len() + extra) as u64) as usize;
         if let Some(process) = standing.get(n) {
             let what = act(process);
