@@ -64,7 +64,8 @@
 #' `starburst_error_not_found` for a task that is not of this session,
 #' `starburst_error_closed` for a task submitted to a session that is closed or
 #' out of time, `starburst_error_unavailable` and `starburst_error_permission`
-#' for a store that cannot be used, `starburst_error_data` for damaged objects,
+#' for a store that cannot be used, `starburst_error_unauthenticated` without
+#' valid AWS credentials, `starburst_error_data` for damaged objects,
 #' `starburst_error_worker_lost` when no worker stays alive,
 #' `starburst_error_version` when workers cannot read what this R writes.
 #'

@@ -25,6 +25,12 @@
 #' end of R wait until everything is written. Only a `kill -9` of R can lose
 #' what was submitted in the last moment.
 #'
+#' ## When a worker is lost
+#' A worker that stops answering loses its tasks to others after its lease: 30 seconds
+#' with a directory, 90 with S3, or `options(starburst.lease = )` seconds (3 to
+#' 3600) as they are when the session is made. A worker whose process is known to
+#' have ended loses them at once. Whatever a worker says after that does not count.
+#'
 #' @inheritParams starburst
 #' @param session_timeout (number) Seconds without work after which a worker
 #'   leaves. Default 3600.

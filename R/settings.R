@@ -99,6 +99,12 @@ native_config <- function(settings, detached) {
   libraries <- paste(.libPaths(), collapse = .Platform$path.sep)
   attempts <- getOption("starburst.max_attempts", 3)
   check_number(attempts, "options(starburst.max_attempts = )", 1, 1000, rlang::caller_env(), whole = TRUE)
+  # 0 stands for what fits the store.
+  lease <- getOption("starburst.lease", 0)
+  if (!identical(lease, 0)) {
+    check_number(lease, "options(starburst.lease = )", 3, 3600, rlang::caller_env())
+    lease <- as.numeric(lease)
+  }
   config <- c(
     settings,
     list(
@@ -107,6 +113,7 @@ native_config <- function(settings, detached) {
       logs = log_directory(detached),
       durable = detached,
       max_attempts = as.numeric(attempts),
+      lease = lease,
       worker_program = worker_program(),
       r_home = R.home(),
       scripts = system.file("worker", package = "starburst", mustWork = TRUE),

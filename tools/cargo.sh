@@ -1,7 +1,13 @@
 #!/bin/sh
 # Runs cargo for R's build, and says what to do when there is no cargo, or one that is too old.
 # usage: cargo.sh <target directory> cargo build ...
+# STARBURST_TARGET_DIR names a folder that several builds share, so that crates are compiled once; it is linked here.
 set -eu
+if [ -n "${STARBURST_TARGET_DIR:-}" ] && [ "$1" != - ]; then
+  mkdir -p "$STARBURST_TARGET_DIR"
+  rm -rf "$1"
+  ln -s "$STARBURST_TARGET_DIR" "$1"
+fi
 shift
 wanted=1.94.1
 help() {

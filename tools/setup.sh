@@ -41,6 +41,7 @@ command -v pgrep >/dev/null || need+=(procps)
 if [ "$purpose" = test ]; then
   command -v git >/dev/null || need+=(git)
   command -v mmdebstrap >/dev/null || need+=(mmdebstrap)
+  compgen -G '/usr/lib/*/faketime/libfaketime.so.1' >/dev/null || need+=(libfaketime)
   [ -e /usr/share/keyrings/debian-archive-keyring.gpg ] || need+=(debian-archive-keyring)
   python3 -c 'import ensurepip' 2>/dev/null || need+=(python3 python3-venv)
 fi

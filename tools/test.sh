@@ -48,7 +48,9 @@ if [ "$(id -u)" = 0 ] || sudo -n true 2>/dev/null; then
   making=$!
 fi
 python3 -m venv "$work/python" >/dev/null 2>&1 &&
-  "$work/python/bin/pip" install -q air-formatter==0.12.0 jarl-linter==0.7.1 >/dev/null 2>&1
+  "$work/python/bin/pip" install -q air-formatter==0.12.0 jarl-linter==0.7.1 'moto[server]==5.2.1' >/dev/null 2>&1
+# One set of features for every build: with another one the AWS SDK would be compiled again.
+features=(--features starburst-testkit/s3)
 export PATH="$PATH:$work/python/bin"
 
 step "rustfmt" cargo fmt --all --check
@@ -56,9 +58,9 @@ step "air" air format --check R tests inst tools
 step "jarl" jarl check R
 step "short files" bash tools/short-files.sh
 step "licences" python3 tools/licences.py
-step "clippy" cargo clippy --workspace --all-targets --locked -- -D warnings
+step "clippy" cargo clippy --workspace --all-targets --locked "${features[@]}" -- -D warnings
 step "layers" bash tools/layers.sh
-step "cargo test" cargo test --workspace --locked
+step "cargo test" cargo test --workspace --locked "${features[@]}"
 count "cargo test"
 
 # What git has or would take, as it is in the working tree: the same that was checked above.
@@ -75,14 +77,21 @@ tarball=$(echo "$work"/starburst_*.tar.gz)
 if [ "$(awk '/MemAvailable/ {print int($2 / 1048576)}' /proc/meminfo)" -ge 14 ]; then
   export STARBURST_LARGE=yes
 fi
+# Both R's compile the same crates: they share what comes of them.
+export STARBURST_TARGET_DIR=$work/release
 note "this system's future is $(Rscript -e 'cat(as.character(packageVersion("future")))')"
 step "R CMD check, this system's R" bash tools/check.sh "$tarball"
 count "R CMD check, this system's R"
 step "generated files" bash tools/generated.sh "$work/starburst.Rcheck"
+# On S3 the tests mostly wait: they run beside the check on the current R.
+bash tools/test-on-s3.sh "$work/starburst.Rcheck" >"$logs/R-tests-on-S3.log" 2>&1 &
+on_s3=$!
 
 if [ -n "${making:-}" ] && wait "$making"; then
   "${as_root[@]}" mkdir -p "$work/current-r/root/check"
   "${as_root[@]}" cp "$tarball" tools/check.sh "$work/current-r/root/check/"
+  # What depends on the version of R is not shared.
+  cargo clean --release --target-dir "$STARBURST_TARGET_DIR" -p extendr-ffi -p extendr-api -p starburst-r >/dev/null 2>&1
   step "R CMD check, current R" \
     "${as_root[@]}" bash tools/current-r.sh run "$work/current-r" bash "/check/check.sh" "/check/$(basename "$tarball")"
   count "R CMD check, current R"
@@ -94,6 +103,16 @@ else
   failed=$((failed + 1))
   note "FAILED  a root filesystem with a current R needs root or sudo"
 fi
+
+if wait "$on_s3"; then
+  note "ok      R tests on S3"
+  passed=$((passed + 1))
+else
+  note "FAILED  R tests on S3"
+  failed=$((failed + 1))
+  tail -n 60 "$logs/R-tests-on-S3.log" | sed 's/^/    /'
+fi
+count "R tests on S3"
 
 note "done"
 echo "$passed passed, $failed failed"

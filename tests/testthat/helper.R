@@ -141,3 +141,9 @@ fleet_session <- function() {
   handles <- Filter(Negate(is.null), lapply(ls(fleets), function(key) fleets[[key]]$handle))
   starburst:::rs_session_id(handles[[1]])
 }
+
+r_children <- function(session) {
+  unlist(lapply(worker_pids(session), function(pid) {
+    suppressWarnings(as.integer(system2("pgrep", c("-P", pid), stdout = TRUE)))
+  }))
+}

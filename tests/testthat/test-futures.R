@@ -234,7 +234,9 @@ test_that("a task's cores are those of its plan", {
 test_that("the caller's frame does not travel", {
   store <- local_store()
   local_plan(starburst, workers = 1, launch_type = "LOCAL")
-  if (!is.null(s3_server())) ask_s3("reset-counts")
+  if (!is.null(s3_server())) {
+    ask_s3("reset-counts")
+  }
   unrelated <- rnorm(1e6)
   y <- 1
   f <- future::future(y + 1)

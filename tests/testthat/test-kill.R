@@ -5,12 +5,6 @@ kill_at_random <- function(pids) {
   if (length(pids)) tools::pskill(pids[[sample.int(length(pids), 1L)]], tools::SIGKILL)
 }
 
-r_children <- function(session) {
-  unlist(lapply(worker_pids(session), function(pid) {
-    suppressWarnings(as.integer(system2("pgrep", c("-P", pid), stdout = TRUE)))
-  }))
-}
-
 test_that("workers and their R may be killed at any moment, ten times over", {
   local_store()
   withr::local_options(starburst.max_attempts = 50)

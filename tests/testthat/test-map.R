@@ -107,7 +107,9 @@ test_that("two clusters and a plan at once do not disturb each other", {
 
 test_that("the function travels once, however many elements there are", {
   store <- local_store()
-  if (!is.null(s3_server())) ask_s3("reset-counts")
+  if (!is.null(s3_server())) {
+    ask_s3("reset-counts")
+  }
   table <- rnorm(2e5)
   cluster <- starburst_cluster(workers = 2, launch_type = "LOCAL")
   withr::defer(cluster$shutdown())

@@ -86,6 +86,19 @@ impl Pace {
 }
 
 impl Pace {
+    /// The same pace with another lease, and with heartbeats and looks that fit it.
+    pub fn with_lease(self, lease: Duration) -> Self {
+        Self {
+            heartbeat: self.heartbeat.min(lease / 3),
+            lease,
+            recheck: self.recheck.min(lease / 3),
+            patrol: self.patrol.min(lease / 6),
+            owner: self.owner.min(lease / 3),
+            owner_lease: self.owner_lease.min(lease),
+            ..self
+        }
+    }
+
     /// Whether a look at the store costs next to nothing.
     pub fn looks_are_free(&self) -> bool {
         self.ask_each > 0
@@ -116,5 +129,22 @@ impl Backoff {
         let half = wait / 2;
         let share = u32::try_from(random % 1024).unwrap_or(0);
         half + half * share / 1024
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn heartbeats_come_often_enough_for_every_lease() {
+        for pace in [Pace::local(), Pace::remote()] {
+            for seconds in [3, 10, 30, 90, 600] {
+                let pace = pace.with_lease(Duration::from_secs(seconds));
+                // A heartbeat comes up to a fifth late, and one may be lost.
+                assert!(pace.heartbeat * 6 / 5 * 2 <= pace.lease, "{pace:?}");
+                assert!(pace.owner < pace.owner_lease || pace.looks_are_free(), "{pace:?}");
+            }
+        }
     }
 }

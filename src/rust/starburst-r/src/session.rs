@@ -9,6 +9,7 @@ use starburst_core::{
     client::{Client, Deps, SessionConfig},
     ids::SessionId,
     manifest::{ClientR, Lifetime},
+    pace::Pace,
 };
 use starburst_local::{Durability, ProcessLauncher, WorkerProgram};
 use starburst_place::{Opened, Place};
@@ -95,6 +96,13 @@ pub(crate) fn deps(config: &List) -> Result<Deps> {
     Ok(Deps { store, launcher, clock, ids })
 }
 
+/// How often things are looked at: as the place asks for, unless the user chose a lease.
+fn pace(config: &List) -> Result<Pace> {
+    let pace = place(config)?.0.pace();
+    let lease: f64 = field(config, "lease")?;
+    Ok(if lease > 0.0 { pace.with_lease(seconds(config, "lease")?) } else { pace })
+}
+
 fn session_config(config: &List) -> Result<SessionConfig> {
     let detached: bool = field(config, "detached")?;
     let timeout: f64 = field(config, "timeout")?;
@@ -110,7 +118,7 @@ fn session_config(config: &List) -> Result<SessionConfig> {
         idle_timeout: seconds(config, "session_timeout")?,
         absolute_timeout: seconds(config, "absolute_timeout")?,
         max_attempts: number("max_attempts")? as u32,
-        pace: place(config)?.0.pace(),
+        pace: pace(config)?,
         client: ClientR { r, future: field(config, "future")? },
     })
 }
