@@ -247,17 +247,38 @@ impl Ledger {
         true
     }
 
-    /// Takes back everything a dead worker holds. Returns how many tasks that was.
+    /// The claims that a worker holds.
+    pub fn claims_of(&self, worker: &WorkerId) -> Vec<Claim> {
+        let held = |(place, task): (usize, &TaskState)| match task {
+            TaskState::Claimed { worker: holder, history } if holder == worker => {
+                Some(Claim { place, attempt: history.attempt })
+            }
+            TaskState::Pending(_)
+            | TaskState::Claimed { .. }
+            | TaskState::Ended(_)
+            | TaskState::Cancelled(_) => None,
+        };
+        self.tasks.iter().enumerate().filter_map(held).collect()
+    }
+
+    /// Takes back claims that a worker held when it was judged dead, and still holds. What it has claimed since
+    /// then shows that it lives. Returns how many that was.
     pub fn reclaim(
         &mut self,
         dead: &WorkerId,
+        judged: &[Claim],
         reason: &str,
         max_attempts: u32,
         at: UnixMillis,
     ) -> usize {
-        (0..self.tasks.len())
-            .filter(|&place| self.strike(dead, place, reason, max_attempts, at))
-            .count()
+        let mut taken = 0;
+        for claim in judged {
+            if self.holds(dead, *claim) && self.strike(dead, claim.place, reason, max_attempts, at)
+            {
+                taken += 1;
+            }
+        }
+        taken
     }
 
     /// Withdraws a task that has not ended.

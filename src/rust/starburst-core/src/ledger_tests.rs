@@ -70,7 +70,8 @@ fn apply(ledger: &mut Ledger, step: &Step) {
             ledger.strike(&worker(w), place, "lost", MAX_ATTEMPTS, UnixMillis(0));
         }
         Step::Reclaim { worker: w } => {
-            ledger.reclaim(&worker(w), "lost", MAX_ATTEMPTS, UnixMillis(0));
+            let judged = ledger.claims_of(&worker(w));
+            ledger.reclaim(&worker(w), &judged, "lost", MAX_ATTEMPTS, UnixMillis(0));
         }
         Step::Cancel { place } => drop(ledger.cancel(place)),
         Step::Retry { place } => drop(ledger.retry(place)),
@@ -170,7 +171,14 @@ fn a_task_whose_workers_die_fails_with_the_reason_after_its_last_attempt() {
     let mut ledger = Ledger::new(1);
     for attempt in 1..=MAX_ATTEMPTS {
         assert_eq!(ledger.claim(&worker(0), 1, &[]), [Claim { place: 0, attempt }]);
-        ledger.reclaim(&worker(0), "out of memory (exit 137)", MAX_ATTEMPTS, UnixMillis(0));
+        let judged = ledger.claims_of(&worker(0));
+        ledger.reclaim(
+            &worker(0),
+            &judged,
+            "out of memory (exit 137)",
+            MAX_ATTEMPTS,
+            UnixMillis(0),
+        );
     }
     let TaskState::Ended(e) = &ledger.tasks[0] else { panic!("{:?}", ledger.tasks[0]) };
     let message = "lost 3 of 3 attempts: out of memory (exit 137)".to_owned();
@@ -191,9 +199,22 @@ fn a_zombie_cannot_end_what_was_taken_over() {
     let mut ledger = Ledger::new(1);
     let (zombie, heir) = (worker(0), worker(1));
     let old = ledger.claim(&zombie, 1, &[])[0];
-    ledger.reclaim(&zombie, "silent", MAX_ATTEMPTS, UnixMillis(0));
+    let judged = ledger.claims_of(&zombie);
+    ledger.reclaim(&zombie, &judged, "silent", MAX_ATTEMPTS, UnixMillis(0));
     let new = ledger.claim(&heir, 1, &[])[0];
     let (late, real) = (ended(&zombie, old.attempt, true), ended(&heir, new.attempt, true));
     assert!(!ledger.end(&zombie, old, late));
     assert!(ledger.end(&heir, new, real));
+}
+
+#[test]
+fn what_a_worker_claimed_after_it_was_judged_dead_stays_its_own() {
+    let mut ledger = Ledger::new(2);
+    let who = worker(0);
+    ledger.claim(&who, 1, &[]);
+    let judged = ledger.claims_of(&who);
+    ledger.reclaim(&who, &judged, "silent", MAX_ATTEMPTS, UnixMillis(0));
+    let anew = ledger.claim(&who, 2, &[]);
+    assert_eq!(ledger.reclaim(&who, &judged, "silent", MAX_ATTEMPTS, UnixMillis(0)), 0);
+    assert_eq!(ledger.claims_of(&who), anew);
 }

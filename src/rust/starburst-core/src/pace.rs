@@ -77,8 +77,8 @@ impl Pace {
             claim: Duration::from_secs(1),
             signals: Duration::from_secs(5),
             orders: Duration::from_secs(120),
-            owner: Duration::from_secs(30),
-            owner_lease: Duration::from_secs(45),
+            owner: Duration::from_secs(10),
+            owner_lease: Duration::from_secs(67),
             ask_each: 0,
             probes: 2,
         }

@@ -167,7 +167,7 @@ impl Patrol {
         let judges = Judges { fates: on.fates, clock: on.clock, pace: &on.manifest.pace };
         for holder in holders {
             if let Verdict::Dead(reason) = self.judge(on.store, on.keys, &holder, &judges).await? {
-                dead.push((holder, reason));
+                dead.push((seen.value.claims_of(&holder), holder, reason));
             }
         }
         if dead.is_empty() || is_broken(Rule::Reclaim) {
@@ -177,7 +177,9 @@ impl Patrol {
         let take_back = |ledger: &mut Ledger| {
             let taken: usize = dead
                 .iter()
-                .map(|(who, why)| ledger.reclaim(who, why, on.manifest.max_attempts, at))
+                .map(|(judged, who, why)| {
+                    ledger.reclaim(who, judged, why, on.manifest.max_attempts, at)
+                })
                 .sum();
             (taken > 0).then_some(())
         };

@@ -1,6 +1,6 @@
 //! What this client knows of the session's tasks: a copy of the ledgers, and where each task is in them.
 use crate::{
-    ids::{ClientId, PartId, TaskId},
+    ids::{ClientId, PartId, TaskId, WorkerId},
     ledger::{Counts, Ended, Ending, Ledger, TaskState},
     segment::{SegmentIndex, TaskHeader},
     update::Versioned,
@@ -194,14 +194,14 @@ impl Board {
         rows
     }
 
+    /// Workers that hold tasks.
+    pub(super) fn holders(&self) -> BTreeSet<WorkerId> {
+        let ledgers = self.open.iter().filter_map(|id| self.parts.get(id)?.ledger.as_ref());
+        ledgers.flat_map(|ledger| ledger.value.holders().cloned()).collect()
+    }
+
     pub(super) fn summary(&self) -> Summary {
-        let mut holders = BTreeSet::new();
-        for id in &self.open {
-            if let Some(ledger) = self.parts.get(id).and_then(|v| v.ledger.as_ref()) {
-                holders.extend(ledger.value.holders());
-            }
-        }
-        let running = holders.len() as u64;
+        let running = self.holders().len() as u64;
         Summary {
             pending: self.counts.open() - running,
             running,

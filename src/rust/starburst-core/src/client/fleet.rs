@@ -142,8 +142,23 @@ impl Client {
             }
         }
         let started = self.fleet.lock().started.clone();
+        let silent = |since: &Monotonic| clock.now().since(*since) >= pace.heartbeat * 3 / 2;
+        let holders = if started.iter().any(|(w, since)| !patrol.knows(w) && silent(since)) {
+            // Where first heartbeats come late, a worker may hold tasks and be gone before it has beaten once.
+            self.look(Depth::Claims).await?;
+            self.board.lock().holders()
+        } else {
+            BTreeSet::new()
+        };
         for (worker, since) in &started {
             if patrol.knows(worker) {
+                continue;
+            }
+            if holders.contains(worker) {
+                match patrol.judge(store, &self.keys, worker, &judges).await? {
+                    Verdict::Alive => alive += 1,
+                    Verdict::Dead(why) => dead.push((worker.clone(), why, None)),
+                }
                 continue;
             }
             let fate = self.deps.launcher.fate(worker, None).await;

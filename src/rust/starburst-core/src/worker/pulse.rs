@@ -7,6 +7,7 @@ use crate::{
     ids::{Ids, WorkerId},
     key::{Key, SessionKeys},
     manifest::{Lifetime, Manifest, SessionState},
+    pace::Pace,
     store::{ETag, Store, StoreError},
     update::{self, Versioned},
 };
@@ -133,7 +134,8 @@ impl Pulse {
     pub async fn orders(&mut self, asked: bool) -> Result<Orders, Error> {
         let (now, pace) = (self.clock.now(), self.shared.manifest().pace);
         let idle = self.shared.beat.lock().state == WorkerState::Idle;
-        if asked || idle || now.since(self.looked) >= pace.orders {
+        let since = now.since(self.looked);
+        if asked || since >= pace.orders || (idle && since >= pace.heartbeat) {
             match self.read_manifest().await {
                 Ok(()) => self.looked = now,
                 Err(Error::Store(StoreError::NotFound { .. })) => {
@@ -209,10 +211,24 @@ impl Pulse {
     /// Beats and looks until told to leave; what it learns goes to `orders`.
     pub async fn run(mut self, orders: Arc<watch::Sender<Orders>>, ids: Arc<dyn Ids>) {
         let mut failing: Option<Monotonic> = None;
+        let beat_in = |pace: &Pace| spread(pace.heartbeat, &*ids);
+        let mut next_beat = Monotonic(self.clock.now().0 + beat_in(&self.shared.manifest().pace));
         loop {
-            let pace = self.shared.manifest().pace;
-            self.clock.sleep(spread(pace.heartbeat, &*ids)).await;
-            let learned = self.beat_and_look().await;
+            let manifest = self.shared.manifest();
+            let pace = manifest.pace;
+            let mut wait = next_beat.since(self.clock.now());
+            if manifest.lifetime == Lifetime::Owned {
+                // The owner is looked at more often than this worker beats.
+                wait = wait.min(pace.owner);
+            }
+            self.clock.sleep(wait).await;
+            let now = self.clock.now();
+            let learned = if now >= next_beat {
+                next_beat = Monotonic(now.0 + beat_in(&pace));
+                self.beat_and_look().await
+            } else {
+                self.orders(false).await
+            };
             match learned {
                 Ok(Orders::Work) => failing = None,
                 Ok(leave) => {
