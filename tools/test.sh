@@ -60,6 +60,7 @@ step "short files" bash tools/short-files.sh
 step "licences" python3 tools/licences.py
 step "clippy" cargo clippy --workspace --all-targets --locked "${features[@]}" -- -D warnings
 step "layers" bash tools/layers.sh
+export STARBURST_MOTO_PYTHON=$work/python/bin/python
 step "cargo test" cargo test --workspace --locked "${features[@]}"
 count "cargo test"
 

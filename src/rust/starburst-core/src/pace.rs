@@ -74,7 +74,7 @@ impl Pace {
             cancel_check: Duration::from_secs(120),
             commit: Duration::from_secs(1),
             patrol: Duration::from_secs(15),
-            claim: Duration::from_secs(1),
+            claim: Duration::from_secs(5),
             signals: Duration::from_secs(5),
             orders: Duration::from_secs(120),
             owner: Duration::from_secs(10),

@@ -30,12 +30,16 @@ impl Bucket {
     }
 
     pub(crate) fn with(server: &S3Server, access_key: &str, secret_key: &str) -> Self {
+        Self::at(&server.endpoint(), access_key, secret_key)
+    }
+
+    pub(crate) fn at(endpoint: &str, access_key: &str, secret_key: &str) -> Self {
         let config = aws_sdk_s3::Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .http_client(Builder::new().build_http())
             .credentials_provider(Credentials::new(access_key, secret_key, None, None, "test"))
             .region(Region::new("us-east-1"))
-            .endpoint_url(server.endpoint())
+            .endpoint_url(endpoint)
             .force_path_style(true)
             .retry_config(RetryConfig::disabled())
             .build();
@@ -46,6 +50,10 @@ impl Bucket {
     pub(crate) fn named(mut self, bucket: &str) -> Self {
         self.place.bucket = bucket.to_owned();
         self
+    }
+
+    pub(crate) async fn make(&self) {
+        self.client.create_bucket().bucket(&self.place.bucket).send().await.unwrap();
     }
 
     /// One try for each call.

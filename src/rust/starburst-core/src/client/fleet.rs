@@ -192,6 +192,9 @@ impl Client {
         };
         let manifest = Arc::new(self.manifest());
         let mut patrol = self.patrol.lock().await;
+        // Judged anew, after their claims were read: reading may have taken long, and they may have come back.
+        let (store, clock, lease) = (&*self.deps.store, &*self.deps.clock, self.pace().lease);
+        patrol.look(store, &self.keys, clock, lease).await?;
         for (id, ledger) in ledgers {
             if !ledger.value.holders().any(|holder| gone.contains(holder)) {
                 continue;

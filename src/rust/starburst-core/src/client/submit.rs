@@ -16,6 +16,8 @@ use std::{
 
 /// The most tasks in one part.
 const PART_TASKS: usize = 256;
+/// Parts that are cut to spread many tasks have at least so many.
+const SHARED_TASKS: usize = 32;
 /// The most tasks in one segment.
 const SEGMENT_TASKS: usize = 4_096;
 /// The most payload bytes in one segment, before compression.
@@ -235,8 +237,11 @@ impl Client {
             let board = self.board.lock();
             (board.spread(self.workers_wanted()), board.next_number())
         };
-        // Every worker finds a part of its own, and none is too long to be read and written often.
-        let parts = segment::even_parts(count, count.div_ceil(PART_TASKS).max(spread.min(count)));
+        // None is too long to be read and written often; workers without one find a part each; and many tasks are
+        // spread over all workers, so that none has to come to another's help.
+        let even = (count / SHARED_TASKS).min(self.workers_wanted() as usize);
+        let parts = count.div_ceil(PART_TASKS).max(spread.min(count)).max(even);
+        let parts = segment::even_parts(count, parts);
         Ok(Some(Unsettled { segment: self.segment(&buffer, parts), number }))
     }
 
