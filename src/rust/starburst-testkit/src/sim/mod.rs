@@ -6,6 +6,7 @@
 //! 3. The calm: nothing fails any more, a fresh client attaches, and everything must come to an end.
 //! 4. What happened is read from the record of all writes, not from the code's own counters ([`checks`]).
 mod checks;
+mod crew;
 mod evaluator;
 mod history;
 pub mod load;

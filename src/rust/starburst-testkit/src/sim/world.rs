@@ -1,38 +1,32 @@
 //! One run: the processes, what befalls them, and what every client sees in the end.
 use super::{
     Report, checks,
-    evaluator::SimR,
+    crew::Crew,
     process::{Power, Reached, Switch},
     store::SimStore,
     weather::Weather,
 };
 use crate::{ManualClock, SeededIds};
-use async_trait::async_trait;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use starburst_core::{
     blob::Payload,
     client::{self, Client, Deps, FetchedEnding, Known, NewTask, SessionConfig},
-    clock::{Clock, UnixMillis},
-    downloads::MemoryCache,
-    heartbeat::ProcessId,
-    ids::{SessionId, TaskId, WorkerId},
+    clock::Clock,
+    ids::{SessionId, TaskId},
     key::SessionKeys,
-    launch::{Fate, Fates, LaunchError, LaunchSpec, Launcher, LogSpan},
     manifest::{ClientR, Lifetime},
     pace::Pace,
     retry::{RetryPolicy, RetryStore},
     segment::{TaskHeader, TaskKind},
     store::Store,
-    uploads::Uploads,
-    worker::{self, Told, WorkerConfig, WorkerDeps},
 };
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
     time::Duration,
 };
-use tokio::{sync::watch, task::JoinHandle, time::Instant};
+use tokio::{task::JoinHandle, time::Instant};
 
 /// How long the storm lasts at most.
 const STORM: Duration = Duration::from_secs(900);
@@ -41,22 +35,22 @@ const CALM: Duration = Duration::from_secs(4 * 3_600);
 
 /// What all processes share.
 #[derive(Debug)]
-struct World {
-    store: Arc<SimStore>,
-    clock: Arc<ManualClock>,
-    dice: Arc<SeededIds>,
-    weather: Weather,
-    workers: Mutex<Vec<Process>>,
-    clients: Mutex<Vec<Switch>>,
+pub(super) struct World {
+    pub(super) store: Arc<SimStore>,
+    pub(super) clock: Arc<ManualClock>,
+    pub(super) dice: Arc<SeededIds>,
+    pub(super) weather: Weather,
+    pub(super) workers: Mutex<Vec<Process>>,
+    pub(super) clients: Mutex<Vec<Switch>>,
     /// Tasks that a client submitted, and whether a flush said that they are safe.
-    submitted: Mutex<BTreeMap<TaskId, bool>>,
+    pub(super) submitted: Mutex<BTreeMap<TaskId, bool>>,
 }
 
 #[derive(Debug)]
-struct Process {
-    name: String,
-    switch: Switch,
-    task: JoinHandle<()>,
+pub(super) struct Process {
+    pub(super) name: String,
+    pub(super) switch: Switch,
+    pub(super) task: JoinHandle<()>,
 }
 
 /// Runs one seed.
@@ -85,12 +79,12 @@ pub(super) async fn run(seed: u64, weather: Weather) -> Report {
 }
 
 impl World {
-    fn note(&self, text: String) {
+    pub(super) fn note(&self, text: String) {
         self.store.log.note(self.clock.now().0, text);
     }
 
     /// The store as a process reaches it, with everything that is between them in earnest.
-    fn reached(&self, switch: &Switch, clock: &Arc<ManualClock>) -> Arc<dyn Store> {
+    pub(super) fn reached(&self, switch: &Switch, clock: &Arc<ManualClock>) -> Arc<dyn Store> {
         let reached = Reached {
             store: Arc::clone(&self.store),
             switch: switch.clone(),
@@ -429,80 +423,4 @@ fn config(workers: u32) -> SessionConfig {
         pace: Pace::remote(),
         client: ClientR { r: (4, 2), future: "1.31.0".into() },
     }
-}
-
-/// Launches simulated workers, at times twice.
-#[derive(Debug)]
-struct Crew(Arc<World>);
-
-#[async_trait]
-impl Fates for Crew {
-    async fn fate(&self, _: &WorkerId, _: Option<&ProcessId>) -> Fate {
-        Fate::Unknown
-    }
-}
-
-#[async_trait]
-impl Launcher for Crew {
-    async fn launch(&self, spec: &LaunchSpec) -> Result<(), LaunchError> {
-        let world = &self.0;
-        let twice = world.weather.twice > 0 && world.dice.one_in(world.weather.twice);
-        for copy in 0..=u32::from(twice) {
-            let switch = Switch::default();
-            let task = tokio::spawn(work(Arc::clone(world), spec.clone(), switch.clone()));
-            let name = format!("{}{}", spec.worker, if copy > 0 { " (again)" } else { "" });
-            world.note(format!("worker {name} starts"));
-            world.workers.lock().push(Process { name, switch, task });
-        }
-        Ok(())
-    }
-    async fn stop(&self, worker: &WorkerId, _: Option<&ProcessId>) {
-        for process in self.0.workers.lock().iter() {
-            if process.name.starts_with(worker.as_str()) {
-                process.task.abort();
-                process.switch.set(Power::Dead);
-            }
-        }
-    }
-    async fn log(&self, _: &SessionId, _: &WorkerId, _: Option<LogSpan>, _: u64) -> String {
-        String::new()
-    }
-    async fn forget_logs(&self, _: &SessionId) {}
-}
-
-async fn work(world: Arc<World>, spec: LaunchSpec, switch: Switch) {
-    // Every process has a wall clock of its own, up to a day off in either direction.
-    let wall = Duration::from_secs(1_000_000 - 86_400 + world.dice.below(2 * 86_400));
-    let clock = Arc::new(world.clock.with_wall(UnixMillis(0).plus(wall)));
-    let store = world.reached(&switch, &clock);
-    let mut evaluator = SimR {
-        clock: Arc::clone(&clock) as Arc<dyn Clock>,
-        dice: Arc::clone(&world.dice),
-        switch,
-        r_dies: world.weather.r_dies,
-        jobs: VecDeque::new(),
-    };
-    let session = SessionKeys::new(spec.session.clone());
-    let uploads = Uploads::new(Arc::clone(&store), session, clock.clone());
-    let deps = WorkerDeps {
-        store,
-        clock,
-        ids: Arc::clone(&world.dice) as Arc<dyn starburst_core::ids::Ids>,
-        fates: Arc::new(Crew(Arc::clone(&world))),
-        uploads,
-        cache: Arc::new(MemoryCache::new(1 << 20)),
-    };
-    let config = WorkerConfig {
-        session: spec.session,
-        worker: spec.worker,
-        rank: spec.rank,
-        process: ProcessId { host: "sim".into(), pid: spec.rank, started: 0 },
-        grace: Duration::from_secs(30),
-    };
-    let (_keep, told) = watch::channel(Told::default());
-    let keys = SessionKeys::new(config.session.clone());
-    let Ok(manifest) = worker::admit(&*deps.store, &keys).await else {
-        return;
-    };
-    let _ = worker::run(deps, config, manifest, &mut evaluator, told).await;
 }
