@@ -2,7 +2,7 @@
 //!
 //! 1. No more than a limit of calls is on the way; the others wait their turn.
 //! 2. A call that failed for a passing reason is made again, after a wait that doubles and is spread.
-//! 3. "Slow down" halves the limit; as many successes as the limit raise it by one again.
+//! 3. "Slow down", and a write without an answer, halve the limit; as many successes as the limit raise it by one again.
 //! 4. A write without an answer is made again too. It may then meet its own first success as a lost
 //!    race, which callers settle by the nonce in the body (clause 5 of the store's contract).
 use crate::{
@@ -145,11 +145,13 @@ impl RetryStore {
             let error = match answer {
                 Ok(done) => {
                     self.flow.lock().well();
+                    self.free.notify_one();
                     return Ok(done);
                 }
                 Err(error) => error,
             };
-            if matches!(error, StoreError::SlowDown { .. }) {
+            // A line that is too slow for what is on its way leaves writes without an answer.
+            if matches!(error, StoreError::SlowDown { .. } | StoreError::Unanswered { .. }) {
                 self.flow.lock().slower();
             }
             if !passes(&error) {

@@ -108,6 +108,9 @@ impl Uploads {
                 if hashes.iter().all(|hash| state.stored.contains(hash)) {
                     return Ok(());
                 }
+                if state.stopped {
+                    return Err(Error::Closed { session: self.keys.session().clone() });
+                }
                 if let Some(lost) = hashes
                     .iter()
                     .find(|hash| !state.stored.contains(hash) && !state.sending.contains_key(hash))
@@ -142,6 +145,14 @@ impl Uploads {
     async fn send(self: Arc<Self>, hash: BlobHash, sealed: Bytes) {
         let key = self.keys.blob(&hash);
         loop {
+            {
+                let mut state = self.state.lock();
+                if state.stopped {
+                    state.sending.remove(&hash);
+                    state.bytes -= sealed.len();
+                    return;
+                }
+            }
             match self.store.create(&key, sealed.clone()).await {
                 Ok(_) | Err(StoreError::AlreadyExists { .. }) => {
                     let mut state = self.state.lock();
@@ -157,12 +168,8 @@ impl Uploads {
                     let mut state = self.state.lock();
                     state.failure = Some(Arc::new(error));
                     state.failures += 1;
-                    let stopped = state.stopped;
                     drop(state);
                     self.changed.notify_waiters();
-                    if stopped {
-                        return;
-                    }
                 }
             }
             self.clock.sleep(AGAIN).await;

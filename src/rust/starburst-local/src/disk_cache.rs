@@ -9,6 +9,8 @@ use std::{
     time::SystemTime,
 };
 
+/// After so much of the limit a process looks again at what others have written.
+const LOOK_AGAIN: u64 = 32;
 /// What is left when the oldest chunks were removed, in tenths of the limit.
 const KEPT_TENTHS: u64 = 8;
 
@@ -17,14 +19,22 @@ const KEPT_TENTHS: u64 = 8;
 pub struct DiskCache {
     directory: PathBuf,
     limit: u64,
-    /// Bytes there, as far as this process knows.
-    held: Mutex<Option<u64>>,
+    held: Mutex<Held>,
+}
+
+/// What a process knows of the cache's size.
+#[derive(Debug, Default)]
+struct Held {
+    /// Bytes there when it was looked at last.
+    seen: Option<u64>,
+    /// Bytes written since then. Others write too: after a while it is looked at again.
+    written: u64,
 }
 
 impl DiskCache {
     /// A cache in this directory of at most about so many bytes. It is made when the first chunk is kept.
     pub fn new(directory: PathBuf, limit: u64) -> Self {
-        Self { directory, limit, held: Mutex::new(None) }
+        Self { directory, limit, held: Mutex::default() }
     }
 
     /// A folder of this user's in the system's place for temporary files.
@@ -43,21 +53,25 @@ impl DiskCache {
         if bytes > self.limit {
             return Ok(());
         }
-        let before = match *held {
-            Some(before) => before,
-            None => {
+        let before = match held.seen {
+            Some(seen) if held.written <= self.limit / LOOK_AGAIN => seen + held.written,
+            Some(_) | None => {
                 make_private(&self.directory)?;
-                self.files()?.iter().map(|(_, _, size)| size).sum()
+                let seen = self.files()?.iter().map(|(_, _, size)| size).sum();
+                *held = Held { seen: Some(seen), written: 0 };
+                seen
             }
         };
-        let now = if before + bytes > self.limit { self.remove_oldest()? } else { before };
+        if before + bytes > self.limit {
+            *held = Held { seen: Some(self.remove_oldest()?), written: 0 };
+        }
         let temporary = self.directory.join(format!("{hash}.{}", std::process::id()));
         let written =
             fs::write(&temporary, sealed).and_then(|()| fs::rename(&temporary, self.path(hash)));
-        if written.is_err() {
-            let _ = fs::remove_file(&temporary);
+        match written {
+            Ok(()) => held.written += bytes,
+            Err(_) => drop(fs::remove_file(&temporary)),
         }
-        *held = Some(if written.is_ok() { now + bytes } else { now });
         written
     }
 

@@ -206,8 +206,11 @@ impl Rows {
 fn rs_signals(handle: Robj) -> Result<List> {
     let (mut ids, mut conditions) = (Vec::new(), Vec::new());
     for (id, bytes) in client(&handle)?.take_signals() {
-        ids.push(id.to_string());
-        conditions.push(value::unpack(Material::Here(bytes))?);
+        // One that this R cannot read is no reason to lose the others.
+        if let Ok(condition) = value::unpack(Material::Here(bytes)) {
+            ids.push(id.to_string());
+            conditions.push(condition);
+        }
     }
     Ok(list!(ids = ids, conditions = List::from_values(conditions)))
 }

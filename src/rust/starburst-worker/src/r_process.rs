@@ -328,7 +328,8 @@ fn spawn(config: &RConfig, uploads: &Arc<Uploads>) -> io::Result<Live> {
             }
         }
     });
-    let mut sink = Sending { uploads: Arc::clone(uploads), runtime: Handle::current() };
+    let (uploads, runtime) = (Arc::clone(uploads), Handle::current());
+    let mut sink = Sending { uploads, runtime, saying: saying.clone() };
     thread::spawn(move || {
         let mut from = io::BufReader::with_capacity(1 << 16, from_r);
         loop {

@@ -1,15 +1,20 @@
 //! Where results go while they come out of R: waits for the store when it cannot keep up.
+use crate::frames::Said;
 use bytes::Bytes;
 use starburst_core::{
     blob::{BlobHash, ChunkSink},
     error::Error,
     uploads::Uploads,
 };
-use std::{sync::Arc, time::Duration};
-use tokio::runtime::Handle;
+use std::{
+    io,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::{runtime::Handle, sync::mpsc};
 
-/// How often in a row the store may fail before the result is given up; each time it was tried for a while.
-const FAILURES: u32 = 20;
+/// How long the store may fail before the result is given up.
+const PATIENCE: Duration = Duration::from_secs(300);
 /// How long one wait for room is.
 const WAIT: Duration = Duration::from_secs(1);
 
@@ -18,23 +23,94 @@ const WAIT: Duration = Duration::from_secs(1);
 pub(crate) struct Sending {
     pub(crate) uploads: Arc<Uploads>,
     pub(crate) runtime: Handle,
+    /// Where the answers go: closed once nobody wants them any more.
+    pub(crate) saying: mpsc::Sender<io::Result<Said>>,
 }
 
+#[allow(clippy::disallowed_methods)] // the rim of the program, where real time comes in
 impl ChunkSink for Sending {
     fn has(&self, hash: &BlobHash) -> bool {
         self.uploads.has(hash)
     }
     fn take(&mut self, hash: BlobHash, sealed: Bytes) -> Result<(), Error> {
-        let mut failures = 0;
-        while !self.uploads.try_take(hash, &sealed) {
-            let room = self.runtime.block_on(tokio::time::timeout(WAIT, self.uploads.room()));
-            if let Ok(Err(error)) = room {
-                failures += 1;
-                if failures >= FAILURES {
-                    return Err(error);
+        let mut failing: Option<Instant> = None;
+        loop {
+            if self.saying.is_closed() {
+                return Err(Error::Internal { detail: "nobody waits for this result".into() });
+            }
+            if self.uploads.try_take(hash, &sealed) {
+                return Ok(());
+            }
+            // The time limit is made inside the runtime, which this thread is not in.
+            let room = async { tokio::time::timeout(WAIT, self.uploads.room()).await };
+            match self.runtime.block_on(room) {
+                Ok(Ok(())) => failing = None,
+                Ok(Err(error)) => {
+                    if failing.get_or_insert_with(Instant::now).elapsed() > PATIENCE {
+                        return Err(error);
+                    }
                 }
+                Err(_) => {}
             }
         }
-        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use starburst_core::{
+        blob::Packer,
+        ids::SessionId,
+        key::{Key, SessionKeys},
+        store::Store,
+    };
+    use starburst_local::SystemClock;
+    use starburst_testkit::{Fault, FaultStore, MemStore, Operation, SeededIds};
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    fn sending(
+        runtime: &tokio::runtime::Runtime,
+        faults: u64,
+    ) -> (Sending, mpsc::Receiver<io::Result<Said>>) {
+        let left = AtomicU64::new(faults);
+        let choose = move |operation: Operation, _: &Key| {
+            let fails = operation == Operation::Write
+                && left
+                    .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1))
+                    .is_ok();
+            fails.then_some(Fault::Refuse)
+        };
+        let store: Arc<dyn Store> = Arc::new(FaultStore::new(MemStore::default(), choose));
+        let keys = SessionKeys::new(SessionId::parse("s").unwrap());
+        let _entered = runtime.enter();
+        let uploads = Uploads::new(store, keys, Arc::new(SystemClock::default()));
+        let (saying, said) = mpsc::channel(1);
+        (Sending { uploads, runtime: runtime.handle().clone(), saying }, said)
+    }
+
+    fn noise(len: usize) -> Vec<u8> {
+        use starburst_core::ids::Ids;
+        let ids = SeededIds::new(1);
+        (0..len / 8).flat_map(|_| ids.random().to_le_bytes()).collect()
+    }
+
+    #[test]
+    fn a_result_that_the_store_cannot_keep_up_with_is_sent_all_the_same() {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let (mut sink, _said) = sending(&runtime, 150);
+        let mut packer = Packer::default();
+        packer.write(&noise(150 << 20), &mut sink).unwrap();
+        let payload = packer.finish(&mut sink).unwrap();
+        while runtime.block_on(sink.uploads.stored(payload.chunks())).is_err() {}
+    }
+
+    #[test]
+    fn a_result_that_nobody_waits_for_is_sent_no_further() {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let (mut sink, said) = sending(&runtime, 0);
+        drop(said);
+        let mut packer = Packer::default();
+        assert!(packer.write(&noise(20 << 20), &mut sink).is_err());
     }
 }

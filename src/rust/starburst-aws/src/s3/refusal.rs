@@ -266,7 +266,8 @@ fn meaning(call: Call, status: u16, code: Option<&str>, says_region: bool) -> Me
         (403, _) => Meaning::Denied,
         // A HEAD has no body to say more in.
         (503, "") if call == Call::Head => Meaning::SlowDown,
-        (500.., _) => Meaning::Perhaps,
+        // The last step of a large write may begin its answer before it fails.
+        (500.. | 200..=299, _) => Meaning::Perhaps,
         (_, _) => Meaning::Wrong,
     }
 }

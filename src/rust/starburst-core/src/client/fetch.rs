@@ -6,11 +6,16 @@ use crate::{
     envelope::{self, Kind},
     error::Error,
     ids::{PartId, TaskId, WorkerId},
+    key::Key,
     launch::LogSpan,
     ledger::{Broken, Ending},
     results::{ResultBatch, ResultRef},
+    store::Store,
 };
 use futures_util::stream::{self, StreamExt, TryStreamExt};
+use parking_lot::Mutex;
+use std::{collections::HashMap, sync::Arc};
+use tokio::sync::OnceCell;
 
 /// Results on the wire at once.
 const IN_FLIGHT: usize = 32;
@@ -68,6 +73,10 @@ impl Client {
     /// # Errors
     /// [`Error::NoTask`], a failure of the store, or damage.
     pub async fn fetch(&self, id: &TaskId) -> Result<Option<Fetched>, Error> {
+        self.fetch_with(id, &Batches::default()).await
+    }
+
+    async fn fetch_with(&self, id: &TaskId, batches: &Batches) -> Result<Option<Fetched>, Error> {
         let (part, ended) = match self.known(id)? {
             Known::Pending | Known::Claimed => return Ok(None),
             Known::Cancelled => {
@@ -91,8 +100,8 @@ impl Client {
             }
         };
         let ending = match ended.ending {
-            Ending::Value(at) => FetchedEnding::Value(self.material(part, at).await?),
-            Ending::Error(at) => FetchedEnding::Error(self.material(part, at).await?),
+            Ending::Value(at) => FetchedEnding::Value(self.material(part, at, batches).await?),
+            Ending::Error(at) => FetchedEnding::Error(self.material(part, at, batches).await?),
             Ending::Broken { broken, message } => FetchedEnding::Broken { broken, message },
         };
         let (worker, attempt, ran_ms, log) = (ended.worker, ended.attempt, ended.ran_ms, ended.log);
@@ -104,22 +113,22 @@ impl Client {
     /// # Errors
     /// As [`fetch`](Client::fetch).
     pub async fn fetch_each(&self, ids: &[TaskId]) -> Result<Vec<Option<Fetched>>, Error> {
-        stream::iter(ids).map(|id| self.fetch(id)).buffered(IN_FLIGHT).try_collect().await
+        let batches = Batches::default();
+        let fetches = stream::iter(ids).map(|id| self.fetch_with(id, &batches));
+        fetches.buffered(IN_FLIGHT).try_collect().await
     }
 
-    async fn material(&self, part: PartId, at: ResultRef) -> Result<Material, Error> {
+    async fn material(
+        &self,
+        part: PartId,
+        at: ResultRef,
+        batches: &Batches,
+    ) -> Result<Material, Error> {
         let payload = match at {
             ResultRef::Here(bytes) => Payload::Inline(bytes),
             ResultRef::Batch { object, place } => {
                 let key = self.keys.result(part, &object);
-                let stored = self.deps.store.get(&key).await?;
-                let (batch, _): (ResultBatch, _) =
-                    envelope::decode(Kind::Results, &key, &stored.body)?;
-                let payload = batch.payloads.into_iter().nth(place as usize);
-                payload.ok_or_else(|| Error::Damaged {
-                    key: key.to_string(),
-                    detail: format!("it has no result {place}"),
-                })?
+                batches.payload(&*self.deps.store, &key, place).await?
             }
         };
         Ok(Material::of(&payload, &self.downloads))
@@ -144,5 +153,24 @@ impl Client {
         let mut summary = self.board.lock().summary();
         summary.pending += buffer.len();
         summary
+    }
+}
+
+/// Batches of results that one call reads, each once, however many of its tasks are in it.
+#[derive(Debug, Default)]
+struct Batches(Mutex<HashMap<Key, Arc<OnceCell<ResultBatch>>>>);
+
+impl Batches {
+    async fn payload(&self, store: &dyn Store, key: &Key, place: u32) -> Result<Payload, Error> {
+        let cell = Arc::clone(self.0.lock().entry(key.clone()).or_default());
+        let read = async {
+            let stored = store.get(key).await?;
+            Ok::<ResultBatch, Error>(envelope::decode(Kind::Results, key, &stored.body)?.0)
+        };
+        let batch = cell.get_or_try_init(|| read).await?;
+        batch.payloads.get(place as usize).cloned().ok_or_else(|| Error::Damaged {
+            key: key.to_string(),
+            detail: format!("it has no result {place}"),
+        })
     }
 }

@@ -93,6 +93,8 @@ impl Client {
 
     /// One round: who lives, what to take back, whom to start.
     async fn walk(&self) -> Result<(), Error> {
+        // Two at once would both start the workers that are missing.
+        let _walking = self.walking.lock().await;
         let open = self.board.lock().open_tasks();
         if open == 0 {
             return Ok(());
@@ -308,8 +310,12 @@ impl Client {
     /// # Errors
     /// What keeps it from that.
     pub async fn leave(&self) -> Result<(), Error> {
+        if *self.stopped.borrow() {
+            return Ok(());
+        }
         self.flush().await?;
-        if self.fleet.lock().engaged {
+        let open = self.manifest.lock().value.state == SessionState::Open;
+        if open && self.fleet.lock().engaged {
             self.walk().await?;
         }
         self.stop();

@@ -98,6 +98,7 @@ pub struct Client {
     board: Mutex<Board>,
     fleet: Mutex<Fleet>,
     patrol: tokio::sync::Mutex<Patrol>,
+    walking: tokio::sync::Mutex<()>,
     /// Looks are made one at a time: the loop's and those asked for.
     looking: tokio::sync::Mutex<watch::Look>,
     /// Near-live conditions nobody has taken yet.
@@ -228,6 +229,7 @@ impl Client {
             board: Mutex::default(),
             fleet: Mutex::default(),
             patrol: tokio::sync::Mutex::default(),
+            walking: tokio::sync::Mutex::default(),
             looking: tokio::sync::Mutex::default(),
             signals: Mutex::default(),
             writing: tokio::sync::Mutex::default(),

@@ -38,8 +38,8 @@ pub(super) struct Look {
     tail: Tail,
     discovered: Option<Monotonic>,
     signals_read: Option<Monotonic>,
-    /// Batches of signals that cannot be read.
-    unreadable: HashSet<Key>,
+    /// Batches of signals that were read and may not be deleted yet, or cannot be read.
+    taken: HashSet<Key>,
 }
 
 /// A part, and the version of its ledger that was seen last.
@@ -212,7 +212,7 @@ impl Client {
                 let board = self.board.lock();
                 board.part(part).filter(|view| view.client == self.id).map(|view| view.first)
             };
-            let Some(first) = first.filter(|_| !look.unreadable.contains(key)) else {
+            let Some(first) = first.filter(|_| !look.taken.contains(key)) else {
                 continue;
             };
             let object = match self.deps.store.get(key).await {
@@ -223,9 +223,10 @@ impl Client {
             let Ok((batch, _)) = envelope::decode::<Vec<Signal>>(Kind::Signals, key, &object.body)
             else {
                 // Progress that cannot be read is not worth a failure.
-                look.unreadable.insert(key.clone());
+                look.taken.insert(key.clone());
                 continue;
             };
+            look.taken.insert(key.clone());
             {
                 let mut signals = self.signals.lock();
                 for signal in batch {
@@ -234,7 +235,10 @@ impl Client {
                 }
             }
             found = true;
-            self.deps.store.delete(key).await?;
+            // One that stays is passed over from now on, and goes with the session.
+            if self.deps.store.delete(key).await.is_ok() {
+                look.taken.remove(key);
+            }
         }
         Ok(found)
     }

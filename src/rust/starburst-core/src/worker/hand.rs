@@ -41,6 +41,8 @@ struct Finished {
     ran: Duration,
     log: Option<LogSpan>,
     signals: u64,
+    /// Where its result is, once it is stored: a commit that failed is tried again, and its results are not.
+    stored: Option<ResultRef>,
 }
 
 #[derive(Debug)]
@@ -94,6 +96,12 @@ impl Worker {
             match self.step(&mut desk, evaluator).await {
                 Ok(true) => failing = None,
                 Ok(false) => return Ok(()),
+                // The ledger went with its session: what is in hand is nobody's any more.
+                Err(Error::Store(StoreError::NotFound { .. })) => {
+                    self.kill(evaluator).await;
+                    self.queue.give_up(desk.id());
+                    return Ok(());
+                }
                 // What is in hand is worth waiting for: the store may come back.
                 Err(error @ Error::Store(_)) => {
                     let now = self.deps.clock.now();
@@ -133,6 +141,12 @@ impl Worker {
         }
         self.attend(desk, evaluator).await?;
         Ok(true)
+    }
+
+    /// Kills R; the next task starts another.
+    async fn kill(&mut self, evaluator: &mut dyn Evaluator) {
+        evaluator.kill().await;
+        self.r_starts = true;
     }
 
     /// Gives R the next tasks, a little ahead.
@@ -177,7 +191,10 @@ impl Worker {
     /// Why a task could not be given to R, when the store is to blame: it may be back later.
     fn take(&mut self, desk: &mut Desk, event: Event) -> Result<(), Error> {
         match event {
-            Event::Began => desk.began = self.deps.clock.now(),
+            Event::Began => {
+                desk.began = self.deps.clock.now();
+                self.r_starts = false;
+            }
             Event::Signal { number, condition } => {
                 if let Some(running) = desk.running.iter_mut().find(|r| r.job == number) {
                     running.signals += 1;
@@ -194,6 +211,13 @@ impl Worker {
                     return Ok(());
                 };
                 desk.began = self.deps.clock.now();
+                self.r_starts = matches!(outcome, Outcome::Unreadable(_));
+                if matches!(outcome, Outcome::Unreadable(_)) {
+                    // R lost its place in the pipe and is gone, with all it had been given.
+                    while let Some(behind) = desk.running.pop_back() {
+                        desk.waiting.push_front(behind.claim);
+                    }
+                }
                 let how = match outcome {
                     Outcome::Value(payload) => How::Value(payload),
                     Outcome::Error(payload) => How::Error(payload),
@@ -204,9 +228,10 @@ impl Worker {
                 let mut beat = self.shared.beat.lock();
                 beat.finished += 1;
                 beat.busy_ms += u64::try_from(ran.as_millis()).unwrap_or(u64::MAX);
-                desk.finished.push(Finished { claim, how, ran, log, signals });
+                desk.finished.push(Finished { claim, how, ran, log, signals, stored: None });
             }
             Event::Died { reason } => {
+                self.r_starts = true;
                 let mut lost = desk.running.drain(..).map(|r| r.claim);
                 if let Some(running) = lost.next() {
                     desk.strikes.push((running, reason));
@@ -217,6 +242,7 @@ impl Worker {
                 }
             }
             Event::Unfed { number, error } => {
+                self.r_starts = true;
                 let lasting = matches!(
                     &error,
                     Error::Damaged { .. }
@@ -251,17 +277,19 @@ impl Worker {
         if let Some(claim) = desk.running.front().map(|r| r.claim)
             && let Some(limit) = desk.part.tasks.get(claim.place).and_then(|t| t.timeout)
             && ran >= limit
+            // The limit is the task's, not that of an R that has yet to start.
+            && !self.r_starts
         {
             let message = format!("it ran longer than its limit of {} s", limit.as_secs_f64());
             desk.requeue_all_but_first();
-            evaluator.kill().await;
+            self.kill(evaluator).await;
             desk.finish_broken(claim, Broken::Timeout, message);
         }
         if self.told_to_leave().is_some() {
             desk.released.extend(desk.waiting.drain(..));
             let at = *desk.leave_at.get_or_insert(Monotonic(now.0 + self.grace));
             if now >= at && !desk.running.is_empty() {
-                evaluator.kill().await;
+                self.kill(evaluator).await;
                 desk.released.extend(desk.running.drain(..).map(|r| r.claim));
             }
         } else if ran > pace.claim * 2 && !desk.waiting.is_empty() {
@@ -298,7 +326,7 @@ impl Worker {
             return Ok(());
         }
         let keep: Vec<Claim> = desk.running.drain(..).map(|r| r.claim).filter(held).collect();
-        evaluator.kill().await;
+        self.kill(evaluator).await;
         for claim in keep.into_iter().rev() {
             desk.waiting.push_front(claim);
         }
@@ -355,49 +383,61 @@ impl Worker {
         Ok(())
     }
 
-    /// Stores results that are too large for the ledger.
-    async fn store_results(&mut self, desk: &Desk) -> Result<Vec<(Claim, Ended)>, Error> {
+    /// Stores results that are too large for the ledger, and makes the records of all that is finished.
+    async fn store_results(&mut self, desk: &mut Desk) -> Result<Vec<(Claim, Ended)>, Error> {
+        self.place_results(desk).await?;
+        let at = self.deps.clock.wall();
+        let record = |f: &Finished| {
+            let ending = match (&f.how, f.stored.clone()) {
+                (How::Value(_), Some(at)) => Ending::Value(at),
+                (How::Error(_), Some(at)) => Ending::Error(at),
+                (How::Broken(broken, message), _) => {
+                    Ending::Broken { broken: *broken, message: message.clone() }
+                }
+                (How::Value(_) | How::Error(_), None) => return None,
+            };
+            let ended = Ended {
+                ending,
+                worker: Some(self.me.clone()),
+                attempt: f.claim.attempt,
+                at,
+                ran_ms: u64::try_from(f.ran.as_millis()).unwrap_or(u64::MAX),
+                signals: f.signals,
+                log: f.log,
+            };
+            Some((f.claim, ended))
+        };
+        Ok(desk.finished.iter().filter_map(record).collect())
+    }
+
+    /// Decides for each result where it goes, and stores what does not fit the ledger.
+    async fn place_results(&mut self, desk: &mut Desk) -> Result<(), Error> {
         let ledger = self.queue.parts.get(&desk.id()).and_then(Known::ledger);
         let mut room = LEDGER_MAX.saturating_sub(ledger.map_or(0, |l| l.value.result_bytes()));
         let object = ObjectId::fresh(&*self.deps.ids);
         let mut batch = ResultBatch { payloads: Vec::new() };
         let mut chunks = Vec::new();
-        let mut place = |payload: &Payload| match payload {
-            Payload::Inline(bytes) if bytes.len() <= IN_LEDGER_MAX.min(room) => {
-                room -= bytes.len();
-                ResultRef::Here(Bytes::clone(bytes))
+        let mut places: Vec<(usize, ResultRef)> = Vec::new();
+        for (n, finished) in desk.finished.iter().enumerate() {
+            let (How::Value(payload) | How::Error(payload)) = &finished.how else {
+                continue;
+            };
+            if finished.stored.is_some() {
+                continue;
             }
-            Payload::Inline(_) | Payload::Blobs { .. } => {
-                batch.payloads.push(payload.clone());
-                let place = u32::try_from(batch.payloads.len() - 1).unwrap_or(u32::MAX);
-                ResultRef::Batch { object: object.clone(), place }
-            }
-        };
-        let at = self.deps.clock.wall();
-        let mut ended = Vec::with_capacity(desk.finished.len());
-        for f in &desk.finished {
-            let ending = match &f.how {
-                How::Value(payload) => Ending::Value(place(payload)),
-                How::Error(payload) => Ending::Error(place(payload)),
-                How::Broken(broken, message) => {
-                    Ending::Broken { broken: *broken, message: message.clone() }
+            let place = match payload {
+                Payload::Inline(bytes) if bytes.len() <= IN_LEDGER_MAX.min(room) => {
+                    room -= bytes.len();
+                    ResultRef::Here(Bytes::clone(bytes))
+                }
+                Payload::Inline(_) | Payload::Blobs { .. } => {
+                    chunks.extend_from_slice(payload.chunks());
+                    batch.payloads.push(payload.clone());
+                    let place = u32::try_from(batch.payloads.len() - 1).unwrap_or(u32::MAX);
+                    ResultRef::Batch { object: object.clone(), place }
                 }
             };
-            if let How::Value(payload) | How::Error(payload) = &f.how {
-                chunks.extend_from_slice(payload.chunks());
-            }
-            ended.push((
-                f.claim,
-                Ended {
-                    ending,
-                    worker: Some(self.me.clone()),
-                    attempt: f.claim.attempt,
-                    at,
-                    ran_ms: u64::try_from(f.ran.as_millis()).unwrap_or(u64::MAX),
-                    signals: f.signals,
-                    log: f.log,
-                },
-            ));
+            places.push((n, place));
         }
         if !batch.payloads.is_empty() {
             self.deps.uploads.stored(&chunks).await?;
@@ -409,7 +449,12 @@ impl Worker {
                 Err(other) => return Err(other.into()),
             }
         }
-        Ok(ended)
+        for (n, place) in places {
+            if let Some(finished) = desk.finished.get_mut(n) {
+                finished.stored = Some(place);
+            }
+        }
+        Ok(())
     }
 }
 
@@ -420,7 +465,8 @@ impl Desk {
 
     fn finish_broken(&mut self, claim: Claim, broken: Broken, message: String) {
         let how = How::Broken(broken, message);
-        self.finished.push(Finished { claim, how, ran: Duration::ZERO, log: None, signals: 0 });
+        let (ran, log, stored) = (Duration::ZERO, None, None);
+        self.finished.push(Finished { claim, how, ran, log, signals: 0, stored });
     }
 
     /// Puts back what R had not begun; forgets the task it was at.

@@ -88,6 +88,8 @@ pub(crate) struct Worker {
     next_job: u64,
     signals: u64,
     mean_ms: Option<f64>,
+    /// R is being started: its first task has not begun.
+    r_starts: bool,
     /// Why no R can be started any more.
     broken: Option<String>,
 }
@@ -175,6 +177,7 @@ pub async fn run(
         next_job: 0,
         signals: 0,
         mean_ms: None,
+        r_starts: false,
         broken: None,
         shared,
         keys,

@@ -186,6 +186,10 @@ impl Pulse {
         let etag = self.store.head(&self.keys.owner()).await?.unwrap_or(ETag(String::new()));
         match &mut self.owner {
             Some(seen) if seen.etag == etag => {
+                // After a gap in looking silence is counted anew: the owner may have been cut off too.
+                if now.since(seen.looked) > pace.owner_lease / 2 {
+                    seen.since = now;
+                }
                 seen.looked = now;
                 Ok(now.since(seen.since) >= pace.owner_lease)
             }

@@ -165,6 +165,11 @@ impl Queue {
         self.loaded.retain(|(number, _)| left.contains(number));
     }
 
+    /// Forgets a part whose ledger is gone.
+    pub(super) fn give_up(&mut self, id: PartId) {
+        self.forget(id);
+    }
+
     /// Sets aside a part that cannot be read, so that the others are worked on first.
     pub(super) fn set_aside(&mut self, id: PartId, error: &Error) {
         self.forget(id);
@@ -364,7 +369,8 @@ impl Worker {
                 Ok(())
             }
             Ok(None) => Ok(()),
-            Err(StoreError::NotFound { .. }) => {
+            // One that was read before went with its session, and must not be begun anew.
+            Err(StoreError::NotFound { .. }) if etag.is_none() => {
                 self.queue.parts.insert(id, Known::Untouched);
                 Ok(())
             }
