@@ -314,7 +314,8 @@ fn spawn(config: &RConfig, uploads: &Arc<Uploads>) -> io::Result<Live> {
 
     let (jobs, queue) = std::sync::mpsc::channel::<Job>();
     let (saying, said) = mpsc::channel(SAID_AHEAD);
-    let (runtime, unfed) = (Handle::current(), saying.clone());
+    // A weak one: the channel closes when R's end does, whatever this thread waits for.
+    let (runtime, unfed) = (Handle::current(), saying.downgrade());
     thread::spawn(move || {
         let (mut to, mut common) = (BufWriter::with_capacity(1 << 16, to_r), None);
         while let Ok(job) = queue.recv() {
@@ -322,7 +323,9 @@ fn spawn(config: &RConfig, uploads: &Arc<Uploads>) -> io::Result<Live> {
                 Ok(()) => {}
                 Err(WriteError::Pipe) => return,
                 Err(WriteError::Unfed(error)) => {
-                    let _ = unfed.blocking_send(Ok(Said::Unfed { number: job.number, error }));
+                    if let Some(saying) = unfed.upgrade() {
+                        let _ = saying.blocking_send(Ok(Said::Unfed { number: job.number, error }));
+                    }
                     return;
                 }
             }
