@@ -17,7 +17,7 @@ use std::{
 /// The most tasks in one part.
 const PART_TASKS: usize = 256;
 /// Parts that are cut to spread many tasks have at least so many.
-const SHARED_TASKS: usize = 32;
+const SHARED_TASKS: usize = 128;
 /// The most tasks in one segment.
 const SEGMENT_TASKS: usize = 4_096;
 /// The most payload bytes in one segment, before compression.
