@@ -38,6 +38,8 @@ use std::{
 };
 use tokio::sync::{Notify, watch};
 
+/// So many workers may look as often as one does.
+const CROWD: u32 = 50;
 /// How long a store may fail before the worker gives up.
 const PATIENCE: Duration = Duration::from_secs(300);
 
@@ -234,7 +236,7 @@ impl Worker {
 
     async fn drain(&mut self, evaluator: &mut dyn Evaluator) -> Result<String, Error> {
         let pace = self.manifest().pace;
-        let mut backoff = Backoff::new(pace.poll_min, pace.poll_max);
+        let mut backoff = Backoff::new(self.first_wait(), pace.poll_max);
         let mut idle_since = self.deps.clock.now();
         let mut failing: Option<Monotonic> = None;
         // A new worker looks for work at once.
@@ -275,11 +277,12 @@ impl Worker {
         }
     }
 
-    /// Where tasks are long, new ones can wait a little longer to be found.
+    /// Where tasks are long, new ones can wait a little longer to be found; and where workers are many, they would
+    /// ask too much of the store together.
     fn first_wait(&self) -> Duration {
-        let pace = self.manifest().pace;
+        let (pace, workers) = (self.manifest().pace, self.manifest().workers);
         let share = Duration::from_secs_f64(self.mean_ms.unwrap_or(0.0) / 10e3);
-        share.clamp(pace.poll_min, pace.poll_max)
+        share.max(pace.poll_min * (workers / CROWD)).clamp(pace.poll_min, pace.poll_max)
     }
 
     /// Claims and works once. With every round in which it has `rested` it looks a little further for what to do.
