@@ -8,8 +8,8 @@ use std::{sync::Arc, time::Duration};
 pub(super) struct Rounds {
     listed: Option<Monotonic>,
     patrol: Option<Monotonic>,
-    /// Whether it has had tasks: from then on its rank does not say which part is its own.
-    pub(super) has_worked: bool,
+    /// Whether it has had tasks, or lost a race for some: from then on its rank does not say which part is its own.
+    pub(super) must_look: bool,
     /// Where it looks at others' ledgers next.
     turn: usize,
 }

@@ -200,7 +200,7 @@ impl Worker {
             if !rested && !self.queue.has_waiting() {
                 return Ok(None);
             }
-            if self.queue.is_blind() && self.queue.rounds.has_worked {
+            if self.queue.is_blind() && self.queue.rounds.must_look {
                 self.relist(self.manifest().pace.claim).await?;
             }
             let Some(id) = self.queue.choice() else {
@@ -211,10 +211,11 @@ impl Worker {
             };
             match self.claim_from(id).await {
                 Ok(Some(hand)) => {
-                    self.queue.rounds.has_worked = true;
+                    self.queue.rounds.must_look = true;
                     return Ok(Some(hand));
                 }
-                Ok(None) => {}
+                // Somebody was faster, and may be with the next one too.
+                Ok(None) => self.queue.rounds.must_look = true,
                 Err(error) if is_unreadable(&error) => self.queue.set_aside(id, &error),
                 Err(other) => return Err(other),
             }
