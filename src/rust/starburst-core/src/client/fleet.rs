@@ -55,8 +55,13 @@ impl Client {
 
     /// Lets workers be started for tasks that are there already.
     pub fn engage(&self) {
-        // What stopped the fleet before is not what stops it now.
-        self.trouble.lock().fleet = super::Failing::default();
+        // What stopped the fleet, or the writing, before is not what stops it now.
+        {
+            let mut trouble = self.trouble.lock();
+            trouble.fleet = super::Failing::default();
+            trouble.flush = super::Failing::default();
+        }
+        self.flush_now.notify_one();
         self.fleet.lock().engage();
         self.fleet_now.notify_one();
     }
