@@ -1,5 +1,5 @@
-//! Writes the table of what large loads cost on S3, in virtual time: `starburst-scale > bench/scale.md`. Takes some
-//! minutes; `starburst-scale quick` leaves the largest loads out.
+//! Writes the table of what loads cost on S3, in virtual time: `starburst-scale quick > bench/scale.md` in some seconds.
+//! Without `quick` the loads are up to a million tasks on 1,000 workers, which takes long.
 #![allow(clippy::print_stdout)] // printing is what it is for
 use starburst_testkit::sim::load::{Cost, Length, Load, carry};
 use std::time::Duration;
@@ -30,7 +30,7 @@ fn main() {
         "3,500 writes and 5,500 reads a second and says \"slow down\" above (AWS, November 2026). All workers start at once."
     );
     println!(
-        "Made by `cargo run --release -p starburst-testkit --bin starburst-scale > bench/scale.md`; the same numbers every time.\n"
+        "Made by `cargo run --release -p starburst-testkit --bin starburst-scale quick > bench/scale.md`; the same numbers every time.\n"
     );
     println!(
         "| tasks | each | workers | took | over ideal | in the store after | first task after | idle | requests a task | slowed down | USD for requests |"
