@@ -80,6 +80,11 @@ if [ "$(awk '/MemAvailable/ {print int($2 / 1048576)}' /proc/meminfo)" -ge 14 ];
 fi
 # Both R's compile the same crates: they share what comes of them.
 export STARBURST_TARGET_DIR=$work/release
+# What depends on the version of R is not shared.
+forget_bindings() {
+  cargo clean --release --target-dir "$STARBURST_TARGET_DIR" -p extendr-ffi -p extendr-api -p starburst-r >/dev/null 2>&1 || true
+}
+forget_bindings
 note "this system's future is $(Rscript -e 'cat(as.character(packageVersion("future")))')"
 step "R CMD check, this system's R" bash tools/check.sh "$tarball"
 count "R CMD check, this system's R"
@@ -91,8 +96,7 @@ on_s3=$!
 if [ -n "${making:-}" ] && wait "$making"; then
   "${as_root[@]}" mkdir -p "$work/current-r/root/check"
   "${as_root[@]}" cp "$tarball" tools/check.sh "$work/current-r/root/check/"
-  # What depends on the version of R is not shared.
-  cargo clean --release --target-dir "$STARBURST_TARGET_DIR" -p extendr-ffi -p extendr-api -p starburst-r >/dev/null 2>&1
+  forget_bindings
   step "R CMD check, current R" \
     "${as_root[@]}" bash tools/current-r.sh run "$work/current-r" bash "/check/check.sh" "/check/$(basename "$tarball")"
   count "R CMD check, current R"
