@@ -50,7 +50,7 @@ fi
 python3 -m venv "$work/python" >/dev/null 2>&1 &&
   "$work/python/bin/pip" install -q air-formatter==0.12.0 jarl-linter==0.7.1 'moto[server]==5.2.1' >/dev/null 2>&1
 # One set of features for every build: with another one the AWS SDK would be compiled again.
-features=(--features starburst-testkit/s3)
+features=(--features starburst-testkit/aws)
 export PATH="$PATH:$work/python/bin"
 
 step "rustfmt" cargo fmt --all --check

@@ -6,7 +6,7 @@ mod fake_launcher;
 mod fault_store;
 mod manual_clock;
 mod mem_store;
-#[cfg(feature = "s3")]
+#[cfg(feature = "aws")]
 pub mod s3;
 mod seeded_ids;
 pub mod sim;
