@@ -6,6 +6,7 @@
 pub mod blob;
 pub mod client;
 pub mod clock;
+pub mod cost;
 pub mod downloads;
 pub mod envelope;
 pub mod error;
@@ -27,4 +28,5 @@ pub mod store;
 pub mod tail;
 pub mod update;
 pub mod uploads;
+pub mod waves;
 pub mod worker;

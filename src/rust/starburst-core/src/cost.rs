@@ -1,0 +1,239 @@
+//! What workers and requests cost, and what the user's ceilings on it allow. Sums only: the prices come from outside.
+use crate::{clock::UnixMillis, ids::WorkerId};
+use std::{collections::BTreeMap, time::Duration};
+
+/// USD for a PUT, a COPY, a POST or a LIST on S3 Standard in us-east-1 (AWS, November 2026).
+const USD_PER_WRITE: f64 = 0.005 / 1000.0;
+/// USD for a GET, a HEAD and any other request but DELETE, which is free, likewise (AWS, November 2026).
+const USD_PER_READ: f64 = 0.0004 / 1000.0;
+
+/// What one worker costs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Price {
+    /// USD for an hour of one worker.
+    pub usd_per_hour: f64,
+    /// A worker is charged for at least so long: one minute on Fargate (AWS, November 2026).
+    pub minimum: Duration,
+    /// When this was the price, such as `2026-11`.
+    pub as_of: String,
+    /// What it is the price of, in words, and whether it is an estimate.
+    pub what: String,
+}
+
+impl Price {
+    /// USD for an hour; 0 where the price is not a price.
+    fn hourly(&self) -> f64 {
+        at_least_zero(self.usd_per_hour)
+    }
+}
+
+/// What a worker costs that has been there for `time`, in USD: by the second, a begun one counted whole, and the
+/// minimum from the start.
+pub fn billed(time: Duration, price: &Price) -> f64 {
+    let time = time.max(price.minimum);
+    let begun = u64::from(time.subsec_nanos() > 0);
+    time.as_secs().saturating_add(begun) as f64 * price.hourly() / 3600.0
+}
+
+/// What requests to S3 cost, in USD, at the prices of us-east-1 (AWS, November 2026).
+///
+/// `writes` are PUT, COPY, POST and LIST; `reads` are GET and HEAD. DELETE is free.
+pub fn s3_requests(writes: u64, reads: u64) -> f64 {
+    writes as f64 * USD_PER_WRITE + reads as f64 * USD_PER_READ
+}
+
+/// From when to when a worker is charged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    /// When its charge began: on Fargate when it began to fetch its image.
+    pub start: UnixMillis,
+    /// When it ended; `None` while it is there.
+    pub end: Option<UnixMillis>,
+}
+
+/// The workers of a session and what they cost. Each is charged once, however often it was seen.
+#[derive(Debug, Clone, Default)]
+pub struct Bill {
+    workers: BTreeMap<WorkerId, (Span, Price)>,
+}
+
+impl Bill {
+    /// Notes what was seen of a worker: its earliest start and its latest end count, and an end that was seen once
+    /// is not unseen.
+    pub fn note(&mut self, worker: &WorkerId, seen: Span, price: &Price) {
+        let known = self.workers.entry(worker.clone()).or_insert_with(|| (seen, price.clone()));
+        known.0.start = known.0.start.min(seen.start);
+        known.0.end = known.0.end.max(seen.end);
+    }
+
+    /// What all workers cost up to `now`, in USD: those that ended as they ended, the others up to now.
+    pub fn total(&self, now: UnixMillis) -> f64 {
+        let charge = |(span, price): &(Span, Price)| {
+            billed(span.end.unwrap_or(now).since(span.start), price)
+        };
+        self.workers.values().map(charge).sum()
+    }
+
+    /// How many of the workers are there still.
+    pub fn running(&self) -> u32 {
+        let count = self.workers.values().filter(|(span, _)| span.end.is_none()).count();
+        u32::try_from(count).unwrap_or(u32::MAX)
+    }
+
+    /// What an hour of the workers that are there costs, in USD.
+    pub fn usd_per_hour(&self) -> f64 {
+        let there = self.workers.values().filter(|(span, _)| span.end.is_none());
+        there.map(|(_, price)| price.hourly()).sum()
+    }
+}
+
+/// The most a user wants to spend. `None`: no ceiling.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Ceiling {
+    /// `max_hourly_cost`: USD an hour, for all workers together.
+    pub max_hourly_usd: Option<f64>,
+    /// `max_total_cost`: USD in all; the run stops when they are spent.
+    pub max_total_usd: Option<f64>,
+    /// `cost_alert_threshold`: USD from which on the user is warned.
+    pub alert_usd: Option<f64>,
+}
+
+/// Workers would cost more an hour than the user allows.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error(
+    "max_hourly_cost = {max_hourly_usd}: {} {} {} USD an hour; {}",
+    workers(*.asked),
+    if *.asked == 1 { "costs" } else { "cost" },
+    usd(*.hourly_usd),
+    fitting(*.fit, *.each_usd)
+)]
+pub struct TooExpensive {
+    /// The ceiling, in USD an hour.
+    pub max_hourly_usd: f64,
+    /// How many workers there would have been.
+    pub asked: u32,
+    /// What they would have cost, in USD an hour.
+    pub hourly_usd: f64,
+    /// What one of them costs, in USD an hour.
+    pub each_usd: f64,
+    /// How many workers fit below the ceiling.
+    pub fit: u32,
+}
+
+/// How many workers at this price fit below the ceiling; `None` when there is no ceiling, or they are free.
+pub fn most_workers(ceiling: &Ceiling, price: &Price) -> Option<u32> {
+    let max = at_least_zero(ceiling.max_hourly_usd?);
+    let each = price.hourly();
+    // A sum that is the ceiling but for rounding is not above it. The cast ends at 0 and at the largest number.
+    (each > 0.0).then(|| (max / each * (1.0 + 1e-12)).floor() as u32)
+}
+
+/// Whether `asked` workers may be asked for at all: the question before a launch, which is refused when the answer
+/// is no, so that nobody waits for workers that never come.
+///
+/// # Errors
+/// [`TooExpensive`] when all of them together are above the ceiling.
+pub fn may_ask(ceiling: &Ceiling, price: &Price, asked: u32) -> Result<(), TooExpensive> {
+    match (ceiling.max_hourly_usd, most_workers(ceiling, price)) {
+        (Some(max), Some(fit)) if fit < asked => Err(too_expensive(max, price, asked, fit)),
+        _ => Ok(()),
+    }
+}
+
+/// How many of `to_start` workers may start beside those that run: the question while a session goes on.
+///
+/// # Errors
+/// [`TooExpensive`] when not even one worker fits below the ceiling. With the ceiling reached by those that run it
+/// is 0, and no error: the next may start when one has ended.
+pub fn may_start(
+    ceiling: &Ceiling,
+    price: &Price,
+    running: u32,
+    to_start: u32,
+) -> Result<u32, TooExpensive> {
+    match (ceiling.max_hourly_usd, most_workers(ceiling, price)) {
+        (Some(max), Some(0)) if to_start > 0 => {
+            Err(too_expensive(max, price, running.saturating_add(to_start), 0))
+        }
+        (_, Some(fit)) => Ok(to_start.min(fit.saturating_sub(running))),
+        (_, None) => Ok(to_start),
+    }
+}
+
+fn too_expensive(max: f64, price: &Price, asked: u32, fit: u32) -> TooExpensive {
+    let each_usd = price.hourly();
+    let hourly_usd = f64::from(asked) * each_usd;
+    TooExpensive { max_hourly_usd: at_least_zero(max), asked, hourly_usd, each_usd, fit }
+}
+
+/// How what was spent stands to the user's ceilings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verdict {
+    /// Below both.
+    Fine,
+    /// The user is to be warned, once.
+    Alert,
+    /// The run has to stop.
+    Over,
+}
+
+/// Compares what was spent with the ceilings. What a ceiling names is the first sum that is too much.
+pub fn check(ceiling: &Ceiling, spent_usd: f64) -> Verdict {
+    let reached = |limit: Option<f64>| limit.is_some_and(|limit| spent_usd >= limit);
+    if reached(ceiling.max_total_usd) {
+        Verdict::Over
+    } else if reached(ceiling.alert_usd) {
+        Verdict::Alert
+    } else {
+        Verdict::Fine
+    }
+}
+
+impl Ceiling {
+    /// What a user is told at [`check`]'s verdict; `None` where all is fine.
+    pub fn words(&self, spent_usd: f64) -> Option<String> {
+        let spent = usd(spent_usd);
+        match check(self, spent_usd) {
+            Verdict::Fine => None,
+            Verdict::Alert => Some(format!(
+                "cost_alert_threshold = {}: {spent} USD are spent",
+                self.alert_usd.unwrap_or(0.0)
+            )),
+            Verdict::Over => Some(format!(
+                "max_total_cost = {}: {spent} USD are spent, so the workers stop; results so far are kept, and a \
+                 higher ceiling lets the rest go on",
+                self.max_total_usd.unwrap_or(0.0)
+            )),
+        }
+    }
+}
+
+fn workers(count: u32) -> String {
+    if count == 1 { "1 worker".to_owned() } else { format!("{count} workers") }
+}
+
+fn fitting(fit: u32, each_usd: f64) -> String {
+    if fit == 0 {
+        return format!("not one would fit, at {} USD each", usd(each_usd));
+    }
+    format!("{fit} would fit")
+}
+
+/// USD as a person reads it: cents, and below ten cents as many digits as tell something.
+pub fn usd(sum: f64) -> String {
+    let sum = at_least_zero(sum);
+    if sum == 0.0 || sum >= 0.1 {
+        return format!("{sum:.2}");
+    }
+    // One ten-thousandth is the least that is shown: below it stands what it is not.
+    if sum < 0.0001 { "less than 0.0001".to_owned() } else { format!("{sum:.4}") }
+}
+
+/// Also 0 for what is not a number.
+fn at_least_zero(value: f64) -> f64 {
+    value.max(0.0)
+}
+
+#[cfg(test)]
+#[path = "cost_tests.rs"]
+mod tests;
