@@ -4,9 +4,11 @@
 //! compare-and-swap, so each change is made by one writer, on the state it saw. A result that the ledger
 //! does not name does not exist; a worker that lost its claim cannot name one.
 //!
-//! The length of a stored ledger tells, in a listing, whether anything has ended: while nothing has, it is
-//! filled up to a multiple of [`QUIET`] bytes, and it is no such multiple otherwise. A client that waits
-//! for endings need not read what only says who works at what.
+//! The length of a stored ledger tells, in a listing, what reading it would show:
+//! - whether anything has ended: while nothing has, it is a multiple of [`QUIET`] bytes, and no such multiple
+//!   otherwise. A client that waits for endings need not read what only says who works at what;
+//! - whether tasks wait: an odd length, or a multiple of twice [`QUIET`], says so. A worker that looks for tasks
+//!   reads no ledger that has none to give.
 use crate::{
     clock::UnixMillis,
     envelope::{self, Kind},
@@ -25,6 +27,11 @@ pub const QUIET: u64 = 512;
 /// Whether a ledger of this stored length may hold endings.
 pub fn may_hold_endings(stored: u64) -> bool {
     !stored.is_multiple_of(QUIET)
+}
+
+/// Whether a ledger of this stored length may hold tasks that wait.
+pub fn may_hold_waiting(stored: u64) -> bool {
+    !stored.is_multiple_of(2) || stored.is_multiple_of(2 * QUIET)
 }
 
 /// Why a task ended without its code returning or failing.
@@ -148,12 +155,18 @@ impl Ledger {
     /// [`Error::Internal`] only.
     pub fn sealed(&self) -> Result<Bytes, Error> {
         let mut object = BytesMut::from(envelope::encode(Kind::Ledger, self)?);
-        let quiet = QUIET as usize;
-        if self.counts().ended() == 0 {
-            object.resize(object.len().next_multiple_of(quiet), 0);
-        } else if object.len().is_multiple_of(quiet) {
-            object.extend_from_slice(&[0]);
+        let (counts, quiet) = (self.counts(), QUIET as usize);
+        let fits = |len: usize| {
+            let len = len as u64;
+            may_hold_endings(len) == (counts.ended() > 0)
+                && may_hold_waiting(len) == (counts.pending > 0)
+        };
+        let mut len =
+            if counts.ended() == 0 { object.len().next_multiple_of(quiet) } else { object.len() };
+        while !fits(len) {
+            len += if counts.ended() == 0 { quiet } else { 1 };
         }
+        object.resize(len, 0);
         Ok(object.freeze())
     }
 

@@ -154,6 +154,7 @@ proptest! {
         let key = SessionKeys::new(SessionId::parse("s").unwrap()).ledger(PartId(1));
         let object = ledger.sealed().unwrap();
         prop_assert_eq!(may_hold_endings(object.len() as u64), ledger.counts().ended() > 0);
+        prop_assert_eq!(may_hold_waiting(object.len() as u64), ledger.counts().pending > 0);
         prop_assert_eq!(envelope::decode::<Ledger>(Kind::Ledger, &key, &object).unwrap().0, ledger);
     }
 }

@@ -74,6 +74,15 @@ impl SegmentIndex {
     }
 }
 
+/// How many parts a stored segment of this length has: what its length leaves when divided by [`LISTED`]. So a worker
+/// sees in a listing of segments and ledgers which segments have parts that nobody has begun.
+pub fn listed_parts(stored: u64) -> Option<u64> {
+    Some(stored % LISTED).filter(|parts| (1..=SEGMENT_PARTS).contains(parts))
+}
+
+/// More than a segment may have parts.
+const LISTED: u64 = 1024;
+
 /// The lengths of `parts` parts of `tasks` tasks that differ by one at most.
 pub fn even_parts(tasks: usize, parts: usize) -> Vec<u32> {
     let parts = parts.clamp(1, tasks.clamp(1, SEGMENT_PARTS as usize));
@@ -122,6 +131,9 @@ impl Segment {
         let frames = envelope::encode(Kind::SegmentFrames, &self.frames)?;
         let mut object = BytesMut::from(index);
         object.extend_from_slice(&frames);
+        let parts = self.index.parts.len() as u64 % LISTED;
+        let short = (LISTED + parts - object.len() as u64 % LISTED) % LISTED;
+        object.resize(object.len() + short as usize, 0);
         Ok(object.freeze())
     }
 
@@ -212,6 +224,7 @@ mod tests {
             };
             let key = SessionKeys::new(SessionId::parse("s").unwrap()).segment(0);
             let object = segment.encode().unwrap();
+            prop_assert_eq!(listed_parts(object.len() as u64).unwrap_or(0), segment.index.parts.len() as u64);
             prop_assert_eq!(Segment::decode(&key, &object).unwrap(), segment.clone());
             prop_assert_eq!(Segment::decode_index(&key, &object).unwrap(), segment.index.clone());
             let whole: Vec<Payload> = segment.clone().into_parts(3).into_iter().flat_map(|p| p.payloads).collect();

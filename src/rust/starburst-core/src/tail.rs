@@ -1,10 +1,24 @@
 //! Following the log of segments: ask for the next number, list once there is one.
-use crate::{error::Error, key::SessionKeys, store::Store};
+use crate::{
+    error::Error,
+    key::SessionKeys,
+    segment,
+    store::{Entry, Store},
+};
 
 /// How far one process has followed a session's segments.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Tail {
     next: u64,
+}
+
+/// A segment that appeared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct News {
+    /// Its number.
+    pub number: u64,
+    /// How many parts it has, if that is known.
+    pub parts: Option<u64>,
 }
 
 impl Tail {
@@ -18,7 +32,7 @@ impl Tail {
         self.next
     }
 
-    /// Numbers of the segments that appeared since the last call, in order.
+    /// The segments that appeared since the last call, in order.
     ///
     /// # Errors
     /// A failure of the store.
@@ -26,22 +40,24 @@ impl Tail {
         &mut self,
         store: &dyn Store,
         keys: &SessionKeys,
-    ) -> Result<Vec<u64>, Error> {
+    ) -> Result<Vec<News>, Error> {
         if store.head(&keys.segment(self.next)).await?.is_none() {
             return Ok(Vec::new());
         }
         let after = self.next.checked_sub(1).map(|last| keys.segment(last));
         let listed = store.list(&keys.segments(), after.as_ref()).await?;
-        let mut numbers: Vec<u64> = listed.iter().filter_map(|e| e.key.number()).collect();
+        let news = |e: &Entry| {
+            Some(News { number: e.key.number()?, parts: segment::listed_parts(e.size) })
+        };
+        let mut found: Vec<News> = listed.iter().filter_map(news).collect();
         // The head above saw this one, whatever the listing says.
-        if numbers.first() != Some(&self.next) {
-            numbers.insert(0, self.next);
+        if found.first().is_none_or(|first| first.number != self.next) {
+            found.insert(0, News { number: self.next, parts: None });
         }
         // Segments are written without gaps; what follows a gap is seen the next time.
-        let run =
-            numbers.iter().zip(self.next..).take_while(|(n, expected)| *n == expected).count();
-        numbers.truncate(run);
+        let run = found.iter().zip(self.next..).take_while(|(n, at)| n.number == *at).count();
+        found.truncate(run);
         self.next += run as u64;
-        Ok(numbers)
+        Ok(found)
     }
 }

@@ -20,6 +20,8 @@ const PART_TASKS: usize = 256;
 const SHARED_TASKS: usize = 128;
 /// The most tasks in one segment.
 const SEGMENT_TASKS: usize = 4_096;
+/// Where workers are many, parts may be as short as this.
+const CROWDED_TASKS: usize = 32;
 /// The most payload bytes in one segment, before compression.
 const SEGMENT_BYTES: usize = 4 << 20;
 /// With this many tasks waiting for each worker there is no hurry to write more.
@@ -239,7 +241,9 @@ impl Client {
         };
         // None is too long to be read and written often; workers without one find a part each; and many tasks are
         // spread over all workers, so that none has to come to another's help.
-        let even = (count / SHARED_TASKS).min(self.workers_wanted() as usize);
+        let workers = self.workers_wanted().max(1) as usize;
+        let shared = (buffer.waiting.len() / (2 * workers)).clamp(CROWDED_TASKS, SHARED_TASKS);
+        let even = (count / shared).min(workers);
         let parts = count.div_ceil(PART_TASKS).max(spread.min(count)).max(even);
         let parts = segment::even_parts(count, parts);
         Ok(Some(Unsettled { segment: self.segment(&buffer, parts), number }))

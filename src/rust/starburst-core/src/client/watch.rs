@@ -11,7 +11,7 @@ use crate::{
     segment::Segment,
     signal::Signal,
     store::{ETag, Entry, StoreError},
-    tail::Tail,
+    tail::{News, Tail},
     update::Versioned,
 };
 use bytes::Bytes;
@@ -128,7 +128,7 @@ impl Client {
         let mut found = false;
         // The place is kept only once all of them were read: none is passed over by a failure.
         let mut ahead = *tail;
-        for number in ahead.advance(&*self.deps.store, &self.keys).await? {
+        for News { number, .. } in ahead.advance(&*self.deps.store, &self.keys).await? {
             if self.board.lock().has_segment(number) {
                 continue;
             }

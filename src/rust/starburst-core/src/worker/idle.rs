@@ -1,7 +1,7 @@
 //! What a worker does with nothing to claim: looks for tasks that became free, and after the others.
 use super::{Worker, queue::Known};
-use crate::{clock::Monotonic, error::Error, ids::PartId, key::OfPart, patrol::Ground};
-use std::{sync::Arc, time::Duration};
+use crate::{clock::Monotonic, error::Error, ids::PartId, key::OfPart, ledger, patrol::Ground};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 /// When a worker looked around last.
 #[derive(Debug, Default)]
@@ -18,9 +18,13 @@ impl Worker {
     /// Lists which parts have begun or changed, reads a few of them, and takes back what dead workers hold.
     pub(super) async fn look_around(&mut self) -> Result<(), Error> {
         let (now, pace) = (self.deps.clock.now(), self.manifest().pace);
-        if !self.queue.parts.is_empty() {
+        if !self.queue.parts.is_empty() || !self.queue.unread.is_empty() {
             self.relist(pace.recheck).await?;
-            self.probe(pace.probes).await?;
+            self.read_segment(true).await?;
+            // What seems to have nothing to give is read for the sake of those whose workers died.
+            if !self.probe(pace.probes, true).await? {
+                self.probe(pace.probes, false).await?;
+            }
         }
         let last = &mut self.queue.rounds.patrol;
         if last.is_none_or(|last| now.since(last) >= pace.patrol) {
@@ -36,34 +40,38 @@ impl Worker {
         if self.queue.rounds.listed.is_some_and(|last| now.since(last) < lately) {
             return Ok(());
         }
-        let Some(first) = self.queue.parts.keys().next().copied() else {
+        let parts = self.queue.parts.keys().next().copied();
+        let unread = self.queue.unread.first().map(|number| PartId::new(number, 0));
+        let Some(first) = parts.into_iter().chain(unread).min() else {
             return Ok(());
         };
         self.queue.rounds.listed = Some(now);
         let after = self.keys.part(first);
+        let mut listed = BTreeMap::new();
         for entry in self.deps.store.list(&self.keys.parts(), Some(&after)).await? {
-            let Some((id, OfPart::Ledger)) = entry.key.of_part() else {
-                continue;
-            };
-            if let Some(known) = self.queue.parts.get_mut(&id) {
-                let seen = match known {
-                    Known::Read(ledger) => ledger.etag.as_ref(),
-                    Known::Begun(etag) => etag.as_ref(),
-                    Known::Untouched => None,
-                };
-                if seen != Some(&entry.etag) {
-                    *known = Known::Begun(Some(entry.etag));
-                }
+            if let Some((id, OfPart::Ledger)) = entry.key.of_part() {
+                let waiting = ledger::may_hold_waiting(entry.size);
+                listed.insert(id, (entry.etag, waiting));
             }
         }
+        for (id, (etag, waiting)) in &listed {
+            if let Some(known) = self.queue.parts.get_mut(id)
+                && known.etag() != Some(etag)
+            {
+                *known = Known::Begun { etag: Some(etag.clone()), waiting: *waiting };
+            }
+        }
+        self.queue.unread.list(listed.iter().map(|(id, (_, waiting))| (*id, *waiting)));
+        self.queue.listed = listed;
         Ok(())
     }
 
-    /// Reads ledgers that others began or changed, a few at a time, each worker beginning elsewhere.
-    async fn probe(&mut self, most: usize) -> Result<(), Error> {
-        let unseen = self.queue.unseen();
+    /// Reads ledgers that others began or changed, a few at a time, each worker beginning elsewhere: those in which
+    /// tasks may wait, or the others. `false` when there are none.
+    pub(super) async fn probe(&mut self, most: usize, waiting: bool) -> Result<bool, Error> {
+        let unseen = self.queue.unseen(waiting);
         if unseen.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         if self.queue.rounds.turn == 0 {
             self.queue.rounds.turn = self.deps.ids.random() as usize >> 1;
@@ -81,7 +89,7 @@ impl Worker {
                 Err(other) => return Err(other),
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     async fn walk(&mut self) -> Result<(), Error> {
@@ -89,7 +97,7 @@ impl Worker {
             .queue
             .parts
             .iter()
-            .filter(|(_, known)| known.ledger().is_some_and(|l| l.value.counts().claimed > 0))
+            .filter(|(_, known)| known.claimed())
             .map(|(id, _)| *id)
             .collect();
         if held.is_empty() {

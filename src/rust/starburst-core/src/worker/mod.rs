@@ -9,6 +9,7 @@ mod hand;
 mod idle;
 pub mod pulse;
 mod queue;
+mod unread;
 
 use crate::{
     clock::{Clock, Monotonic},

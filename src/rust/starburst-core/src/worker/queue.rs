@@ -2,16 +2,16 @@
 //!
 //! Its own part comes first, by its rank, so that workers that start together do not meet. Then parts nobody has
 //! begun, then those of which it knows that tasks wait, then a few looks at what others work on.
-use super::{Worker, idle::Rounds};
+use super::{Worker, idle::Rounds, unread::Unread};
 use crate::{
     envelope::{self, Kind},
     error::Error,
-    ids::PartId,
+    ids::{Nonce, PartId},
     key::SessionKeys,
-    ledger::{Claim, Ended, Ledger},
+    ledger::{Claim, Counts, Ended, Ledger},
     segment::{Part, Segment},
     store::{ETag, Store, StoreError},
-    tail::Tail,
+    tail::{News, Tail},
     update::{self, Versioned},
 };
 use std::{
@@ -29,21 +29,39 @@ const SEGMENTS_KEPT: usize = 4;
 pub(super) enum Known {
     /// Nobody seems to have claimed from it yet.
     Untouched,
-    /// There is a ledger that was not read, at this version if it is known.
-    Begun(Option<ETag>),
-    /// The ledger as it was read last.
-    Read(Versioned<Ledger>),
+    /// There is a ledger that was not read.
+    Begun {
+        /// Its version, if it is known.
+        etag: Option<ETag>,
+        /// Whether tasks may wait in it.
+        waiting: bool,
+    },
+    /// The ledger as it was read last, and its tasks by state.
+    Read(Versioned<Ledger>, Counts),
 }
 
 impl Known {
     pub(super) fn ledger(&self) -> Option<&Versioned<Ledger>> {
         match self {
-            Known::Read(ledger) => Some(ledger),
-            Known::Untouched | Known::Begun(_) => None,
+            Known::Read(ledger, _) => Some(ledger),
+            Known::Untouched | Known::Begun { .. } => None,
         }
     }
+    pub(super) fn etag(&self) -> Option<&ETag> {
+        match self {
+            Known::Read(ledger, _) => ledger.etag.as_ref(),
+            Known::Begun { etag, .. } => etag.as_ref(),
+            Known::Untouched => None,
+        }
+    }
+    pub(super) fn claimed(&self) -> bool {
+        matches!(self, Known::Read(_, counts) if counts.claimed > 0)
+    }
     fn pending(&self) -> bool {
-        self.ledger().is_some_and(|ledger| ledger.value.counts().pending > 0)
+        matches!(self, Known::Read(_, counts) if counts.pending > 0)
+    }
+    fn may_wait(&self) -> bool {
+        self.pending() || matches!(self, Known::Untouched | Known::Begun { waiting: true, .. })
     }
 }
 
@@ -51,8 +69,13 @@ impl Known {
 #[derive(Debug)]
 pub(super) struct Queue {
     tail: Tail,
-    /// Segments that were not read yet, and whether their tasks may have been worked on.
-    unread: BTreeMap<u64, bool>,
+    pub(super) unread: Unread,
+    /// How many segments there were when this worker chose where to begin; one when it did not look.
+    spread: usize,
+    /// Spreads the workers' choices.
+    turn: usize,
+    /// The ledgers that the last listing showed, and whether tasks may wait in them.
+    pub(super) listed: BTreeMap<PartId, (ETag, bool)>,
     pub(super) parts: BTreeMap<PartId, Known>,
     loaded: Vec<(u64, Vec<Arc<Part>>)>,
     damage: Option<String>,
@@ -85,7 +108,10 @@ impl Queue {
     pub(super) fn new(rank: u32) -> Self {
         Self {
             tail: Tail::default(),
-            unread: BTreeMap::new(),
+            unread: Unread::default(),
+            spread: 1,
+            turn: rank as usize,
+            listed: BTreeMap::new(),
             parts: BTreeMap::new(),
             loaded: Vec::new(),
             damage: None,
@@ -105,7 +131,7 @@ impl Queue {
         if self.tail.next() == 0 {
             // What a new worker finds first is most often all there is: it is read without being looked for.
             self.tail = Tail::from(1);
-            self.unread.insert(0, false);
+            self.unread.add([News { number: 0, parts: None }], false);
             return Ok(());
         }
         let again = self.reopened != reopened;
@@ -115,14 +141,26 @@ impl Queue {
             // Any part that had ended may have waiting tasks again.
             self.loaded.clear();
         }
-        self.unread.extend(news.into_iter().map(|number| (number, again)));
+        self.unread.add(news, again);
         (self.tail, self.reopened) = (tail, reopened);
         Ok(())
     }
 
-    /// This worker's first choice among these.
+    /// Chooses the segment to begin with, where there are more workers than parts in the first one.
+    async fn settle(&mut self, store: &dyn Store, keys: &SessionKeys) -> Result<(), Error> {
+        if self.rank as usize >= self.parts.len() && !self.rounds.must_look && self.spread == 1 {
+            self.discover(store, keys, self.reopened).await?;
+            self.spread = usize::try_from(self.tail.next()).unwrap_or(1).max(1);
+            self.unread.settle_at(u64::from(self.rank) % self.tail.next().max(1));
+            // The others at this segment have ranks that differ by the number of segments.
+            self.turn = self.rank as usize / self.spread;
+        }
+        Ok(())
+    }
+
+    /// This worker's choice among these.
     fn own<T: Copy>(&self, among: &[T]) -> Option<T> {
-        among.get(self.rank as usize % among.len().max(1)).copied()
+        among.get(self.turn % among.len().max(1)).copied()
     }
 
     fn some(&self, which: impl Fn(&Known) -> bool) -> Vec<PartId> {
@@ -132,12 +170,17 @@ impl Queue {
     /// The part to claim from next.
     fn choice(&self) -> Option<PartId> {
         let waiting = self.own(&self.some(Known::pending));
-        waiting.or_else(|| self.own(&self.some(|known| matches!(known, Known::Untouched))))
+        waiting.or_else(|| {
+            let untouched = self.some(|known| matches!(known, Known::Untouched));
+            let at_home = |id: &&PartId| self.rounds.must_look || self.unread.is_home(id.segment());
+            let first: Vec<PartId> = untouched.iter().filter(at_home).copied().collect();
+            self.own(&first).or_else(|| self.own(&untouched))
+        })
     }
 
-    /// Parts that others began and that were not looked at since.
-    pub(super) fn unseen(&self) -> Vec<PartId> {
-        self.some(|known| matches!(known, Known::Begun(_)))
+    /// Parts that others began and that were not looked at since: those in which tasks may wait, or the others.
+    pub(super) fn unseen(&self, waits: bool) -> Vec<PartId> {
+        self.some(|known| matches!(known, Known::Begun { waiting, .. } if *waiting == waits))
     }
 
     /// Whether tasks wait, as far as is known for sure.
@@ -147,7 +190,8 @@ impl Queue {
 
     /// Whether a choice may be somebody else's by now.
     fn is_blind(&self) -> bool {
-        self.some(|known| matches!(known, Known::Untouched)).len() > 1
+        let untouched = self.some(|known| matches!(known, Known::Untouched)).len();
+        untouched > 1 || untouched == 0 && self.unread.len() > 1 && !self.has_waiting()
     }
 
     /// Remembers a ledger; forgets a part that has ended.
@@ -155,7 +199,8 @@ impl Queue {
         if ledger.value.is_final() {
             self.forget(id);
         } else {
-            self.parts.insert(id, Known::Read(ledger));
+            let counts = ledger.value.counts();
+            self.parts.insert(id, Known::Read(ledger, counts));
         }
     }
 
@@ -183,8 +228,10 @@ impl Queue {
     }
 
     fn waiting(&self, id: PartId, len: usize) -> usize {
-        let ledger = self.parts.get(&id).and_then(Known::ledger);
-        ledger.map_or(len, |l| usize::try_from(l.value.counts().pending).unwrap_or(len))
+        match self.parts.get(&id) {
+            Some(Known::Read(_, counts)) => usize::try_from(counts.pending).unwrap_or(len),
+            Some(Known::Untouched | Known::Begun { .. }) | None => len,
+        }
     }
 }
 
@@ -196,15 +243,24 @@ impl Worker {
     /// Claims from the first part that has something, or says that none has. Looks at what it does not know of
     /// only once it has `rested`.
     pub(super) async fn next_hand(&mut self, rested: bool) -> Result<Option<Hand>, Error> {
+        let mut looks = self.manifest().pace.probes;
         loop {
             if !rested && !self.queue.has_waiting() {
                 return Ok(None);
+            }
+            self.queue.settle(&*self.deps.store, &self.keys).await?;
+            if self.queue.unread.awaits_home() && self.read_segment(false).await? {
+                continue;
             }
             if self.queue.is_blind() && self.queue.rounds.must_look {
                 self.relist(self.manifest().pace.claim).await?;
             }
             let Some(id) = self.queue.choice() else {
-                if self.read_segment().await? {
+                if self.read_segment(false).await? {
+                    continue;
+                }
+                if rested && looks > 0 && self.probe(1, true).await? {
+                    looks -= 1;
                     continue;
                 }
                 return Ok(None);
@@ -222,24 +278,30 @@ impl Worker {
         }
     }
 
-    /// Reads one of the segments that were not read yet. `false` when there is none.
-    async fn read_segment(&mut self) -> Result<bool, Error> {
-        let unread: Vec<u64> = self.queue.unread.keys().copied().collect();
-        let Some(number) = self.queue.own(&unread) else {
+    /// Reads one of the segments that were not read yet; with `any` also one that seems to have nothing to give.
+    /// `false` when there is none.
+    pub(super) async fn read_segment(&mut self, any: bool) -> Result<bool, Error> {
+        let Some(number) = self.queue.unread.choice(self.queue.turn, any) else {
             return Ok(false);
         };
-        let begun = self.queue.unread.get(&number).copied().unwrap_or_default();
+        let again = self.queue.unread.again(number);
         match self.load(number).await {
             Ok(parts) => {
                 for part in parts {
-                    let known = if begun { Known::Begun(None) } else { Known::Untouched };
+                    let known = match self.queue.listed.get(&part.id) {
+                        _ if again => Known::Begun { etag: None, waiting: true },
+                        Some((etag, waiting)) => {
+                            Known::Begun { etag: Some(etag.clone()), waiting: *waiting }
+                        }
+                        None => Known::Untouched,
+                    };
                     self.queue.parts.entry(part.id).or_insert(known);
                 }
             }
             // Nothing was submitted yet.
             Err(Error::Store(StoreError::NotFound { .. })) if number == 0 => {
                 self.queue.tail = Tail::default();
-                self.queue.unread.remove(&number);
+                self.queue.unread.remove(number);
                 return Ok(false);
             }
             Err(error) if is_unreadable(&error) => {
@@ -247,24 +309,48 @@ impl Worker {
             }
             Err(other) => return Err(other),
         }
-        self.queue.unread.remove(&number);
+        self.queue.unread.remove(number);
         Ok(true)
     }
 
     async fn claim_from(&mut self, id: PartId) -> Result<Option<Hand>, Error> {
         let part = self.part(id).await?;
         let claim = self.claim_size(id, part.tasks.len());
+        if self.queue.is_blind() && matches!(self.queue.parts.get(&id), Some(Known::Untouched)) {
+            return self.begin(part, claim).await;
+        }
         let settlement = Settlement { claim, ..Settlement::default() };
         let claims = self.settle(&part, &settlement).await?;
         Ok((!claims.is_empty()).then_some(Hand { part, claims }))
+    }
+
+    /// Claims from a part that nobody seems to have begun. Where others are untouched too, whoever comes second goes
+    /// there, instead of sharing this one.
+    async fn begin(&mut self, part: Arc<Part>, claim: usize) -> Result<Option<Hand>, Error> {
+        let mut ledger = Ledger::new(part.tasks.len());
+        let claims = ledger.claim(&self.me, claim, &[]);
+        ledger.write = Nonce::fresh(&*self.deps.ids);
+        let key = self.keys.ledger(part.id);
+        match self.deps.store.create(&key, ledger.sealed()?).await {
+            Ok(etag) => {
+                self.queue.learn(part.id, Versioned { value: ledger, etag: Some(etag) });
+                Ok(Some(Hand { part, claims }))
+            }
+            Err(StoreError::AlreadyExists { .. } | StoreError::Unanswered { .. }) => {
+                self.queue.parts.insert(part.id, Known::Begun { etag: None, waiting: true });
+                self.relist(self.manifest().pace.claim / 5).await?;
+                Ok(None)
+            }
+            Err(other) => Err(other.into()),
+        }
     }
 
     /// How many tasks to take: a share of what waits, and no more than a moment's work.
     pub(super) fn claim_size(&self, id: PartId, len: usize) -> usize {
         let waiting = self.queue.waiting(id, len);
         let manifest = self.manifest();
-        let open =
-            self.queue.some(|known| matches!(known, Known::Untouched) || known.pending()).len();
+        let unread = usize::try_from(self.queue.unread.open_parts()).unwrap_or(usize::MAX);
+        let open = self.queue.some(Known::may_wait).len().saturating_add(unread);
         let workers = manifest.workers as usize;
         // With a part for every worker nobody waits for this one's tasks.
         let share = if open >= 2 * workers {
@@ -335,12 +421,12 @@ impl Worker {
         let key = self.keys.ledger(part.id);
         // A ledger that was there and is gone went with its session, and must not be made anew.
         let (seen, may_begin) = match self.queue.parts.get(&part.id) {
-            Some(Known::Read(ledger)) => (Some(ledger.clone()), false),
+            Some(Known::Read(ledger, _)) => (Some(ledger.clone()), false),
             // As far as is known the ledger begins here; if not, the write says so.
             Some(Known::Untouched) => {
                 (Some(Versioned { value: Ledger::new(len), etag: None }), true)
             }
-            Some(Known::Begun(listed)) => (None, listed.is_none()),
+            Some(Known::Begun { etag, .. }) => (None, etag.is_none()),
             None => (None, true),
         };
         let missing = || may_begin.then(|| Ledger::new(len));
