@@ -2,7 +2,8 @@
 
 usage: record-proxy.py <address of the server> <file to append to> [port, otherwise a free one]
 It prints its own address. The service is taken from the credential scope, which is part of what the caller signed.
-Requests in AWS JSON (X-Amz-Target) and the Query protocol (form with Action) are written down; S3 and others pass.
+AWS JSON (X-Amz-Target), the Query protocol (form with Action) and S3 are understood; of S3 only what tells the
+operation is written down.
 """
 import json
 import re
@@ -10,18 +11,54 @@ import sys
 import threading
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 SCOPE = re.compile(r"Credential=[^/]+/\d{8}/[^/]+/([^/]+)/aws4_request")
 # Headers that speak of one connection only.
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "te", "trailer", "upgrade", "content-length"}
 
+# By method, whether there is a key, and a member of the query; the first that fits.
+S3_OPERATIONS = {
+    ("POST", True, "uploads"): "CreateMultipartUpload",
+    ("POST", True, "uploadId"): "CompleteMultipartUpload",
+    ("PUT", True, "uploadId"): "UploadPart",
+    ("DELETE", True, "uploadId"): "AbortMultipartUpload",
+    ("GET", True, "uploadId"): "ListParts",
+    ("GET", True, None): "GetObject",
+    ("HEAD", True, None): "HeadObject",
+    ("PUT", True, None): "PutObject",
+    ("DELETE", True, None): "DeleteObject",
+    ("POST", False, "delete"): "DeleteObjects",
+    ("GET", False, "versions"): "ListObjectVersions",
+    ("GET", False, "uploads"): "ListMultipartUploads",
+    ("GET", False, "list-type"): "ListObjectsV2",
+    ("HEAD", False, None): "HeadBucket",
+    ("PUT", False, None): "CreateBucket",
+}
 
-def record(headers, body):
+
+def s3_operation(method, path, body):
+    """The operation of S3 and what it is about, of a request that names the bucket in its path."""
+    url = urlsplit(path)
+    query = dict(parse_qsl(url.query, keep_blank_values=True))
+    bucket, _, key = url.path.lstrip("/").partition("/")
+    about = {"Bucket": bucket, **({"Key": unquote(key)} if key else {})}
+    if "versionId" in query or b"<VersionId>" in body:
+        about["VersionId"] = query.get("versionId", "several")
+    for (verb, of_object, marker), operation in S3_OPERATIONS.items():
+        if verb == method and of_object == bool(key) and (marker is None or marker in query):
+            return operation, about
+    return f"{method} {path}", about
+
+
+def record(method, path, headers, body):
     """What a request asks for, or None. `headers` has get(), as those of a request."""
     scope = SCOPE.search(headers.get("Authorization", ""))
     if not scope:
         return None
+    if scope[1] == "s3":
+        operation, about = s3_operation(method, path, body)
+        return {"service": "s3", "operation": operation, "body": about}
     target = headers.get("X-Amz-Target")
     if target:
         return {"service": scope[1], "operation": target.rpartition(".")[2], "body": json.loads(body or b"{}")}
@@ -41,7 +78,7 @@ def server(upstream, path, port=0):
         def do_any(self):
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             try:
-                call = record(self.headers, body)
+                call = record(self.command, self.path, self.headers, body)
             except ValueError:
                 call = {"service": "unreadable", "operation": self.path, "body": {}}
             if call:
