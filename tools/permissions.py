@@ -83,7 +83,7 @@ def violations(shape, value, where):
     if kind == "structure" and shape.is_document_type:
         return
     if not isinstance(value, python) or (isinstance(value, bool) and kind != "boolean"):
-        yield f"{where} is {value!r}, not a {kind}"
+        yield f"{where} is {value!r}, which is no {kind}"
         return
     if kind == "structure":
         known = {member.serialization.get("name", name): (name, member) for name, member in shape.members.items()}
@@ -121,8 +121,15 @@ def nested(form, shape, flat=False):
         for name, value in form.items():
             head, _, rest = name.partition(".")
             groups.setdefault(head, {})[rest] = value
-        known = {member.serialization.get("name", name): member for name, member in shape.members.items()}
-        return {head: nested(group, known[head], flat) if head in known else group for head, group in groups.items()}
+        known = {}
+        for name, member in shape.members.items():
+            name = member.serialization.get("name", name)
+            # EC2 writes names with a capital, and lists without "member".
+            known[member.serialization.get("queryName", name[0].upper() + name[1:]) if flat else name] = name, member
+        return {
+            known[head][0] if head in known else head: nested(group, known[head][1], flat) if head in known else group
+            for head, group in groups.items()
+        }
     if kind == "list":
         if not flat and not shape.serialization.get("flattened"):
             form = {name.partition(".")[2]: value for name, value in form.items() if name}

@@ -4,5 +4,5 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python=${STARBURST_MOTO_PYTHON:-python3}
-"$python" -m cfnlint --include-checks I -- inst/cloudformation/*.yaml
+"$python" -c "import sys; from cfnlint.runner import main; sys.exit(main())" --include-checks I -- inst/cloudformation/*.yaml
 "$python" -m unittest tools/test_permissions.py tools/test_template.py

@@ -10,10 +10,14 @@ import subprocess
 import sys
 import time
 import unittest
+from importlib import resources
 from pathlib import Path
 
 import boto3
 from botocore.exceptions import ClientError, EndpointConnectionError
+
+sys.path.insert(0, str(Path(__file__).parent))
+from permissions import listed, statements  # noqa: E402
 
 FOLDER = Path(__file__).parent.parent / "inst" / "cloudformation"
 STACK = (FOLDER / "starburst.yaml").read_text()
@@ -188,19 +192,29 @@ class Deployed(unittest.TestCase):
 
 
 class Policies(unittest.TestCase):
-    def statements(self):
-        for name in ("user-policy.json", "admin-policy.json"):
-            for statement in json.loads((FOLDER / name).read_text())["Statement"]:
-                yield name, statement
-
     def test_each_fits_into_a_managed_policy(self):
         for name in ("user-policy.json", "admin-policy.json"):
             text = (FOLDER / name).read_text()
             self.assertLess(len(re.sub(r"\s", "", text)), POLICY_CHARACTERS, name)
             self.assertEqual(json.loads(text)["Version"], "2012-10-17")
 
+    def test_none_is_for_everything_where_the_action_knows_resources(self):
+        # What AWS says of each action, as cfn-lint ships it.
+        known = json.loads(resources.files("cfnlint.data.AdditionalSpecs").joinpath("Policies.json").read_text())
+        # A list of tasks is one of the tasks of a container instance, or of a cluster, which the condition names.
+        but = {"ecs:ListTasks"}
+        for party in ("user", "admin", "worker", "execution"):
+            for statement in statements(party):
+                for action in listed(statement["Action"]):
+                    service, _, name = action.partition(":")
+                    self.assertIn(name.lower(), known[service]["Actions"], f"{action} does not exist")
+                    if "*" in listed(statement["Resource"]) and action not in but:
+                        self.assertNotIn("Resources", known[service]["Actions"][name.lower()], f"{party}: {action}")
+                    if action in but:
+                        self.assertIn("ecs:cluster", json.dumps(statement["Condition"]))
+
     def test_a_name_of_a_statement_is_letters_and_figures_and_used_once(self):
-        names = [(name, statement["Sid"]) for name, statement in self.statements()]
+        names = [(party, statement["Sid"]) for party in ("user", "admin") for statement in statements(party)]
         self.assertEqual(len(names), len(set(names)))
         for _, sid in names:
             self.assertRegex(sid, "^[A-Za-z0-9]+$")
