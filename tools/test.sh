@@ -48,7 +48,7 @@ if [ "$(id -u)" = 0 ] || sudo -n true 2>/dev/null; then
   making=$!
 fi
 python3 -m venv "$work/python" >/dev/null 2>&1 &&
-  "$work/python/bin/pip" install -q air-formatter==0.12.0 jarl-linter==0.7.1 'moto[server]==5.2.1' >/dev/null 2>&1
+  "$work/python/bin/pip" install -q air-formatter==0.12.0 jarl-linter==0.7.1 'moto[server]==5.2.1' cfn-lint==1.58.0 >/dev/null 2>&1
 # One set of features for every build: with another one the AWS SDK would be compiled again.
 features=(--features starburst-testkit/aws)
 export PATH="$PATH:$work/python/bin"
@@ -61,6 +61,7 @@ step "licences" python3 tools/licences.py
 step "clippy" cargo clippy --workspace --all-targets --locked "${features[@]}" -- -D warnings
 step "layers" bash tools/layers.sh
 export STARBURST_MOTO_PYTHON=$work/python/bin/python
+step "templates and policies" bash tools/test-template.sh
 step "cargo test" cargo test --workspace --locked "${features[@]}"
 count "cargo test"
 
