@@ -23,7 +23,8 @@ pub(super) fn steps(log: &Log, lease: Duration) -> Vec<String> {
         Event::Write { at, key, body } => {
             if let Some((worker, OfWorker::Beat)) = key.of_worker() {
                 let seen = beats.entry(worker).or_default();
-                *seen = Beats { before: at.saturating_sub(seen.last), last: *at };
+                seen.silences.push((at.saturating_sub(seen.last), *at));
+                seen.last = *at;
             }
             let Some((_, OfPart::Ledger)) = key.of_part() else {
                 return;
@@ -42,11 +43,27 @@ pub(super) fn steps(log: &Log, lease: Duration) -> Vec<String> {
     violations
 }
 
-/// A worker's last heartbeat, and how long it had been silent before it.
-#[derive(Debug, Clone, Copy, Default)]
+/// Taking back what a silent worker holds takes no longer than this, from the look that finds it silent.
+const TAKING_BACK: Duration = Duration::from_secs(5);
+
+/// A worker's heartbeats: the last one, and how long it had been silent before each, and until when.
+#[derive(Debug, Default)]
 struct Beats {
-    before: Duration,
     last: Duration,
+    silences: Vec<(Duration, Duration)>,
+}
+
+impl Beats {
+    /// The longest silence that a claim taken back at this time can have been judged by: one that comes back while its
+    /// claims are being taken was silent for long enough before.
+    fn silence(&self, at: Duration) -> Duration {
+        let recent = self.silences.iter().filter(|(_, until)| *until + TAKING_BACK >= at);
+        recent
+            .map(|(silence, _)| *silence)
+            .max()
+            .unwrap_or_default()
+            .max(at.saturating_sub(self.last))
+    }
 }
 
 fn broken_rule(
@@ -80,9 +97,7 @@ fn broken_rule(
         (TaskState::Claimed { worker, history }, TaskState::Pending(next)) => {
             let taken_back = next.strikes > history.strikes
                 && next.last_loss.as_deref().is_some_and(|why| why.contains("stopped answering"));
-            let seen = beats.get(worker).copied().unwrap_or_default();
-            // One that comes back while its claims are being taken was silent for long enough before.
-            let silent = at.saturating_sub(seen.last).max(seen.before);
+            let silent = beats.get(worker).map_or(at, |seen| seen.silence(at));
             (taken_back && silent < lease)
                 .then(|| format!("taken from {worker}, which was silent for {silent:?} only"))
         }
