@@ -6,7 +6,10 @@ use aws_sdk_s3::{
     config::{BehaviorVersion, Credentials, Region, retry::RetryConfig},
 };
 use aws_smithy_http_client::Builder;
-use starburst_aws::s3::{S3Access, S3Location, S3Store};
+use starburst_aws::{
+    account::Access,
+    s3::{S3Location, S3Store},
+};
 use starburst_core::{
     ids::{PartId, SessionId},
     key::{Key, SessionKeys},
@@ -58,7 +61,7 @@ impl Bucket {
 
     /// One try for each call.
     pub(crate) fn one_try(&self) -> Arc<dyn Store> {
-        let access = S3Access { profile: Some("lab".into()), ..S3Access::default() };
+        let access = Access { profile: Some("lab".into()), ..Access::default() };
         Arc::new(S3Store::new(self.client.clone(), self.place.clone(), access))
     }
 
