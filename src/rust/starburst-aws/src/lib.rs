@@ -2,11 +2,11 @@
 
 pub mod account;
 pub mod call;
-// pub mod ecr;
+pub mod ecr;
 mod identity;
-// pub mod logs;
-// pub mod pricing;
-// pub mod quotas;
+pub mod logs;
+pub mod pricing;
+pub mod quotas;
 mod refusal;
 pub mod s3;
 mod server_time;
