@@ -1,6 +1,10 @@
-//! Stores on the S3 of the tests.
+//! Stores on the S3 of the tests, and accounts at servers that stand in for AWS.
 #![allow(dead_code)] // each test file uses its share
-#![allow(clippy::unwrap_used)] // a test's helper fails its test
+#![allow(clippy::unwrap_used, clippy::panic)] // a test's helper fails its test
+pub(crate) mod account;
+pub(crate) mod canned;
+pub(crate) mod moto;
+
 use aws_sdk_s3::{
     Client,
     config::{BehaviorVersion, Credentials, Region, retry::RetryConfig},
