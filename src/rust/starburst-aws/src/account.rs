@@ -219,7 +219,8 @@ impl Account {
     pub async fn caller(&self) -> Result<Caller, CallError> {
         let call = Call::new(Service::Sts, "GetCallerIdentity");
         let answer = self.query(&call, &[]).await?;
-        let text = |name: &str| answer.text(&format!("GetCallerIdentityResult/{name}"));
+        let result = answer.at("GetCallerIdentityResponse/GetCallerIdentityResult");
+        let text = |name: &str| result.and_then(|result| result.text(name));
         match (text("Account"), text("Arn")) {
             (Some(account), Some(arn)) => {
                 Ok(Caller { account: account.to_owned(), arn: arn.to_owned() })
