@@ -4,9 +4,7 @@ use crate::{
     identity::IdentityCache,
     server_time::ServerTime,
 };
-use aws_config::{
-    BehaviorVersion, Region, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig,
-};
+use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
 use aws_sdk_s3::config::StalledStreamProtectionConfig;
 use aws_smithy_http_client::{
     Builder, Connector,
@@ -75,7 +73,9 @@ pub(crate) struct Shared {
 
 /// What this process has opened, each with the process that opened it: a forked child must not use
 /// its parent's connections.
-static OPENED: Mutex<Option<HashMap<(u32, Access), Arc<Shared>>>> = Mutex::new(None);
+static OPENED: Mutex<Option<Opened>> = Mutex::new(None);
+
+type Opened = HashMap<(u32, Access), Arc<Shared>>;
 
 impl Account {
     /// Opens a way to AWS, once for each process and `access`. Makes no request, but for what single sign-on needs to

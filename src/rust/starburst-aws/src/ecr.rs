@@ -218,8 +218,7 @@ mod tests {
         let found = read("111122223333.dkr.ecr.eu-west-1.amazonaws.com/team/r:4.5").unwrap();
         assert_eq!((found.region.as_str(), found.repository.as_str()), ("eu-west-1", "team/r"));
         assert_eq!(found.image, ImageName::Tag("4.5".into()));
-        let found =
-            read("111122223333.dkr.ecr.cn-north-1.amazonaws.com.cn/r:x@sha256:ab").unwrap();
+        let found = read("111122223333.dkr.ecr.cn-north-1.amazonaws.com.cn/r:x@sha256:ab").unwrap();
         assert_eq!(found.repository, "r");
         assert_eq!(found.image, ImageName::Digest("sha256:ab".into()));
         let found = read("111122223333.dkr.ecr.us-east-1.amazonaws.com/r").unwrap();
@@ -239,7 +238,10 @@ mod tests {
         });
         let image = read_image(&details).unwrap();
         assert_eq!((image.digest.as_str(), image.bytes), ("sha256:ab", 123));
-        assert_eq!((image.tags.len(), image.pushed_s, image.pulled_s), (2, Some(1764000000.5), None));
+        assert_eq!(
+            (image.tags.len(), image.pushed_s, image.pulled_s),
+            (2, Some(1764000000.5), None)
+        );
         let gone = json!({ "imageId": { "imageTag": "a" }, "failureCode": "ImageNotFound" });
         assert_eq!(read_failure(&gone), None);
         let kept = json!({ "imageId": { "imageDigest": "sha256:ab" },

@@ -73,7 +73,10 @@ pub async fn tail(
     for _ in 0..PAGES {
         let request = request(account, group, stream).start_from_head(false);
         let Some(page) =
-            send(account, stream, request.set_next_token(next.clone())).await? else { break };
+            send(account, (group, stream), request.set_next_token(next.clone())).await?
+        else {
+            break;
+        };
         for line in lines(&page).into_iter().rev() {
             if !kept.take(line) {
                 return Ok(kept.done(true));
@@ -111,7 +114,7 @@ pub async fn between(
             .start_time(from_ms.max(0))
             .end_time(to_ms)
             .set_next_token(next.clone());
-        let Some(page) = send(account, stream, request).await? else { return Ok(found) };
+        let Some(page) = send(account, (group, stream), request).await? else { return Ok(found) };
         for line in lines(&page) {
             bytes += line.text.len() + 1;
             if bytes > MOST {
@@ -154,23 +157,21 @@ fn request(account: &Account, group: &str, stream: &str) -> GetLogEventsFluentBu
 /// A page. `None`: there is no such stream.
 async fn send(
     account: &Account,
-    stream: &str,
+    (group, stream): (&str, &str),
     request: GetLogEventsFluentBuilder,
 ) -> Result<Option<GetLogEventsOutput>, CallError> {
     let call = Call::new(Service::CloudWatchLogs, "GetLogEvents").on(stream);
-    match request.send().await {
-        Ok(page) => Ok(Some(page)),
-        Err(error) => match account.sdk_error(&call, &error) {
-            // The same code for a stream that is not there yet, and for a group that should be.
-            no_stream
-                if no_stream.meaning() == Meaning::Absent
-                    && !no_stream.words().contains("log group") =>
-            {
-                Ok(None)
-            }
-            other => Err(other),
-        },
+    let error = match request.send().await {
+        Ok(page) => return Ok(Some(page)),
+        Err(error) => account.sdk_error(&call, &error),
+    };
+    if error.meaning() != Meaning::Absent {
+        return Err(error);
     }
+    // The same code for a stream that is not there yet, and for a group that should be.
+    let no_stream = error.words().contains("log stream")
+        || matches!(describe(account, group).await, Ok(Some(_)));
+    if no_stream { Ok(None) } else { Err(error) }
 }
 
 fn lines(page: &GetLogEventsOutput) -> Vec<LogLine> {

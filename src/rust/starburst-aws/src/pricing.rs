@@ -71,10 +71,7 @@ pub async fn ec2_on_demand(
 ///
 /// # Errors
 /// [`CallError`].
-pub async fn ec2_spot(
-    account: &Account,
-    instance_type: &str,
-) -> Result<Vec<SpotPrice>, CallError> {
+pub async fn ec2_spot(account: &Account, instance_type: &str) -> Result<Vec<SpotPrice>, CallError> {
     let call = Call::new(Service::Ec2, "DescribeSpotPriceHistory").on(instance_type);
     // A history that begins now has the price that holds now, for each zone.
     let now = aws_smithy_types::DateTime::from_millis(
@@ -170,7 +167,8 @@ impl FargatePrices {
 
 fn read_spot(row: &Xml) -> Option<SpotPrice> {
     let price: f64 = row.text("spotPrice")?.parse().ok()?;
-    let (zone, since) = (row.text("availabilityZone")?.to_owned(), row.text("timestamp")?.to_owned());
+    let (zone, since) =
+        (row.text("availabilityZone")?.to_owned(), row.text("timestamp")?.to_owned());
     (price.is_finite() && price > 0.0).then_some(SpotPrice { zone, usd_per_hour: price, since })
 }
 

@@ -16,7 +16,9 @@ const CALLER: &str = "<GetCallerIdentityResponse xmlns=\"https://sts.amazonaws.c
     <Account>111122223333</Account></GetCallerIdentityResult></GetCallerIdentityResponse>";
 
 fn query_error(code: &str, words: &str) -> String {
-    format!("<ErrorResponse><Error><Code>{code}</Code><Message>{words}</Message></Error></ErrorResponse>")
+    format!(
+        "<ErrorResponse><Error><Code>{code}</Code><Message>{words}</Message></Error></ErrorResponse>"
+    )
 }
 
 #[tokio::test]
@@ -57,7 +59,10 @@ async fn a_refusal_is_not_tried_again() {
     assert_eq!(server.operations(), ["DescribeImages"]);
     let error = Error::from(error);
     assert_eq!(error.kind(), ErrorKind::Permission);
-    assert_eq!(error.advice().unwrap(), "ask your administrator to allow ecr:DescribeImages on arn:x");
+    assert_eq!(
+        error.advice().unwrap(),
+        "ask your administrator to allow ecr:DescribeImages on arn:x"
+    );
 }
 
 #[tokio::test]
@@ -66,7 +71,13 @@ async fn a_wrong_clock_is_corrected_by_the_first_answer() {
     let server = serve(move |_| {
         count += 1;
         match count {
-            1 => (403, query_error("SignatureDoesNotMatch", "Signature expired: 2027 is now earlier than 2026")),
+            1 => (
+                403,
+                query_error(
+                    "SignatureDoesNotMatch",
+                    "Signature expired: 2027 is now earlier than 2026",
+                ),
+            ),
             _ => (200, CALLER.to_owned()),
         }
     })
@@ -156,6 +167,9 @@ async fn prices_are_asked_for_by_pages() {
     .await;
     let (account, _) = account(&server.endpoint);
     let prices = pricing::fargate(&account, "us-east-1").await.unwrap();
-    assert_eq!((prices.x86_vcpu, prices.x86_gb, prices.arm_gb), (Some(0.04048), Some(0.004445), None));
+    assert_eq!(
+        (prices.x86_vcpu, prices.x86_gb, prices.arm_gb),
+        (Some(0.04048), Some(0.004445), None)
+    );
     assert!(server.asked()[0].head.contains("/us-east-1/pricing/aws4_request"));
 }

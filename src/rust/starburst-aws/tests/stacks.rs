@@ -7,7 +7,7 @@ use common::{
     canned::{Asked, Canned, Server, serve},
 };
 use parking_lot::Mutex;
-use starburst_aws::stack::{self, Deployment, StackEvent, StackError};
+use starburst_aws::stack::{self, Deployment, StackError, StackEvent};
 use std::{collections::BTreeMap, sync::Arc};
 
 /// One stack: its statuses, one for each look; and what the calls that change it lead to.
@@ -55,10 +55,20 @@ impl World {
     fn answer(&mut self, asked: &Asked) -> Canned {
         let operation = asked.operation();
         let wrap = |inner: &str| {
-            (200, format!("<{operation}Response><{operation}Result>{inner}</{operation}Result></{operation}Response>"))
+            (
+                200,
+                format!(
+                    "<{operation}Response><{operation}Result>{inner}</{operation}Result></{operation}Response>"
+                ),
+            )
         };
         let refused = |code: &str, words: &str| {
-            (400, format!("<ErrorResponse><Error><Code>{code}</Code><Message>{words}</Message></Error></ErrorResponse>"))
+            (
+                400,
+                format!(
+                    "<ErrorResponse><Error><Code>{code}</Code><Message>{words}</Message></Error></ErrorResponse>"
+                ),
+            )
         };
         match operation.as_str() {
             "DescribeStacks" => match self.look() {
@@ -109,9 +119,9 @@ impl World {
                 }
                 (200, "<DeleteStackResponse/>".to_owned())
             }
-            "GetTemplateSummary" => wrap(
-                "<Parameters><member><ParameterKey>Kept</ParameterKey></member></Parameters>",
-            ),
+            "GetTemplateSummary" => {
+                wrap("<Parameters><member><ParameterKey>Kept</ParameterKey></member></Parameters>")
+            }
             other => refused("Unexpected", other),
         }
     }
@@ -134,7 +144,9 @@ async fn deployed(world: World) -> (Result<stack::Stack, StackError>, Server, Ve
 
 fn changes(server: &Server) -> Vec<String> {
     let asked = server.operations().into_iter();
-    asked.filter(|name| ["CreateStack", "UpdateStack", "DeleteStack"].contains(&name.as_str())).collect()
+    asked
+        .filter(|name| ["CreateStack", "UpdateStack", "DeleteStack"].contains(&name.as_str()))
+        .collect()
 }
 
 fn told(events: &[StackEvent]) -> Vec<&str> {
@@ -233,7 +245,8 @@ async fn a_stack_that_never_settles_is_given_up_after_its_time() {
 
 #[tokio::test]
 async fn a_deletion_that_fails_says_what_holds_it_and_one_of_nothing_succeeds() {
-    let mut world = World { after_delete: vec!["DELETE_IN_PROGRESS", "DELETE_FAILED"], ..World::default() };
+    let mut world =
+        World { after_delete: vec!["DELETE_IN_PROGRESS", "DELETE_FAILED"], ..World::default() };
     world.begin(&["CREATE_COMPLETE"]);
     let server = serve(move |asked| world.answer(asked)).await;
     let (account, _) = account(&server.endpoint);

@@ -46,7 +46,8 @@ fn a_price_list_is_documents_in_strings() {
     let text = Value::String(product("X-Fargate-GB-Hours", "0.5").to_string());
     assert_eq!(hourly_usd(&document(&text).unwrap()), Some(0.5));
     assert_eq!(document(&json!("not json")), None);
-    for odd in [json!({}), json!([]), product("x", "0.0000"), product("x", "NaN"), product("x", "")] {
+    for odd in [json!({}), json!([]), product("x", "0.0000"), product("x", "NaN"), product("x", "")]
+    {
         assert_eq!(hourly_usd(&odd), None, "{odd}");
     }
 }

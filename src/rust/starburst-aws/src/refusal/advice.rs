@@ -160,21 +160,24 @@ pub(super) fn of(
             call.service.name()
         ),
         Meaning::Throttled => {
-            "wait a minute and try again: something else in this account may be asking too".to_owned()
+            "wait a minute and try again: something else in this account may be asking too"
+                .to_owned()
         }
         Meaning::Skewed => "set the clock of this machine, and its time zone".to_owned(),
         Meaning::Unreachable => match region {
-            Some(region) => format!(
-                "check the network and any firewall, and that there is a region `{region}`"
-            ),
+            Some(region) => {
+                format!("check the network and any firewall, and that there is a region `{region}`")
+            }
             None => "check the network and any firewall".to_owned(),
         },
         Meaning::Unavailable => "try again in a few minutes; https://health.aws.amazon.com tells \
              whether AWS has a problem"
             .to_owned(),
-        Meaning::Unreadable => "check whether a proxy or the AWS_ENDPOINT_URL environment variables \
+        Meaning::Unreadable => {
+            "check whether a proxy or the AWS_ENDPOINT_URL environment variables \
              lead elsewhere than to AWS"
-            .to_owned(),
+                .to_owned()
+        }
         Meaning::Absent | Meaning::Exists | Meaning::Invalid => return None,
     };
     Some(advice)

@@ -101,10 +101,13 @@ pub(super) fn of(answer: Answer<'_>) -> Meaning {
         _ if says("unable to assume the role") => Meaning::RoleUnusable,
         _ if status == 429 => Meaning::Throttled,
         _ if status >= 500 => Meaning::Unavailable,
-        "InternalError" | "InternalFailure" | "RequestTimeout" | "RequestTimeoutException"
-        | "ServerException" | "ServiceUnavailable" | "ServiceUnavailableException" => {
-            Meaning::Unavailable
-        }
+        "InternalError"
+        | "InternalFailure"
+        | "RequestTimeout"
+        | "RequestTimeoutException"
+        | "ServerException"
+        | "ServiceUnavailable"
+        | "ServiceUnavailableException" => Meaning::Unavailable,
         _ if status == 403 => Meaning::Denied,
         _ => Meaning::Invalid,
     }

@@ -87,7 +87,9 @@ impl CallError {
         let said = match answer {
             Answer { code: Some(code), words: "", .. } => code.to_owned(),
             Answer { code: Some(code), words, .. } => format!("{code}: {words}"),
-            Answer { code: None, words: "", status: Some(status) } => format!("HTTP status {status}"),
+            Answer { code: None, words: "", status: Some(status) } => {
+                format!("HTTP status {status}")
+            }
             Answer { words, .. } => words.to_owned(),
         };
         let source: Cause = match &advice {

@@ -16,20 +16,26 @@ impl Account {
             return self.no_credentials(call, &problem);
         }
         let status = error.raw_response().map(|r| r.status().as_u16());
+        let words = innermost(error);
+        let answer = Answer { status, code: None, words: &words };
         if let SdkError::ServiceError(service) = error {
+            // An answer that says yes, in words the SDK does not understand.
+            if status.is_some_and(|status| status < 300) {
+                return self.told(call, Meaning::Unreadable, answer);
+            }
             let (code, words) = (service.err().code(), service.err().message());
             return self.refused(call, Answer { status, code, words: words.unwrap_or_default() });
         }
-        let words = innermost(error);
-        let answer = Answer { status, code: None, words: &words };
-        match error {
-            SdkError::ResponseError(_) => self.told(call, Meaning::Unreadable, answer),
-            _ if never_sent(error) && self.region_of(call.service).is_none() => {
-                self.told(call, Meaning::NoRegion, answer)
-            }
-            SdkError::ConstructionFailure(_) => self.told(call, Meaning::Invalid, answer),
-            _ => self.told(call, Meaning::Unreachable, answer),
-        }
+        let meaning = if matches!(error, SdkError::ResponseError(_)) {
+            Meaning::Unreadable
+        } else if never_sent(error) && self.region_of(call.service).is_none() {
+            Meaning::NoRegion
+        } else if matches!(error, SdkError::ConstructionFailure(_)) {
+            Meaning::Invalid
+        } else {
+            Meaning::Unreachable
+        };
+        self.told(call, meaning, answer)
     }
 
     /// The error for want of credentials.

@@ -6,8 +6,11 @@ use std::sync::Arc;
 
 const ECS: Call<'static> =
     Call { service: Service::Ecs, operation: "RunTask", resource: Some("starburst-1") };
-const STACKS: Call<'static> =
-    Call { service: Service::CloudFormation, operation: "CreateStack", resource: Some("starburst") };
+const STACKS: Call<'static> = Call {
+    service: Service::CloudFormation,
+    operation: "CreateStack",
+    resource: Some("starburst"),
+};
 
 fn account(region: &str) -> Account {
     let config = SdkConfig::builder().region(Region::new(region.to_owned())).build();
@@ -94,7 +97,8 @@ fn no_credentials_and_an_expired_sign_in_are_told_apart() {
         assert_eq!(error.kind(), ErrorKind::Unauthenticated);
         error.advice().unwrap().to_owned()
     };
-    let none = told("the credential provider was not enabled: no providers in chain provided credentials");
+    let none =
+        told("the credential provider was not enabled: no providers in chain provided credentials");
     assert!(none.starts_with("no AWS credentials were found: run `aws configure`"), "{none}");
     let expired = told("the SSO token has expired");
     assert!(expired.starts_with("your sign-in has expired: run `aws sso login"), "{expired}");

@@ -72,8 +72,9 @@ pub async fn deploy(
                     Update::Nothing => return Ok(stack),
                     Update::Busy => {}
                     Update::Begun => {
-                        let end = settled(account, name, &stack.id, &mut events, deadline, on_event)
-                            .await?;
+                        let end =
+                            settled(account, name, &stack.id, &mut events, deadline, on_event)
+                                .await?;
                         return well(name, end, events);
                     }
                 }

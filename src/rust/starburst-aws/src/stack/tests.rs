@@ -5,7 +5,9 @@ fn stack(outputs: &[(&str, &str)]) -> Stack {
     let outputs: String = outputs
         .iter()
         .map(|(key, value)| {
-            format!("<member><OutputKey>{key}</OutputKey><OutputValue>{value}</OutputValue></member>")
+            format!(
+                "<member><OutputKey>{key}</OutputKey><OutputValue>{value}</OutputValue></member>"
+            )
         })
         .collect();
     let text = format!(

@@ -51,9 +51,7 @@ impl Server {
 
 /// Serves answers by what was asked and how often anything was asked before, until the test ends.
 /// A status of 0 closes the connection instead.
-pub(crate) async fn serve(
-    answer: impl FnMut(&Asked) -> Canned + Send + 'static,
-) -> Server {
+pub(crate) async fn serve(answer: impl FnMut(&Asked) -> Canned + Send + 'static) -> Server {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     let server = Server { endpoint, asked: Arc::default() };
@@ -95,11 +93,13 @@ async fn read(stream: &mut TcpStream) -> Option<Asked> {
         }
     };
     let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
-    let head: String = head.lines().map(|line| match line.split_once(": ") {
-        Some((name, value)) => format!("{}: {value}\n", name.to_lowercase()),
-        None => format!("{line}\n"),
-    })
-    .collect();
+    let head: String = head
+        .lines()
+        .map(|line| match line.split_once(": ") {
+            Some((name, value)) => format!("{}: {value}\n", name.to_lowercase()),
+            None => format!("{line}\n"),
+        })
+        .collect();
     let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
     let length: usize = length.map_or(0, |text| text.parse().unwrap());
     while bytes.len() < end + length {
