@@ -78,8 +78,8 @@ static OPENED: Mutex<Option<Opened>> = Mutex::new(None);
 type Opened = HashMap<(u32, Access), Arc<Shared>>;
 
 impl Account {
-    /// Opens a way to AWS, once for each process and `access`. Makes no request, but for what single sign-on needs to
-    /// find the region: what is wrong shows with the first call.
+    /// Opens a way to AWS, once for each process and `access`. Makes no request to a service, so what is wrong shows with
+    /// the first call. Where nothing else says which region, the metadata of an instance may be asked.
     ///
     /// Credentials, region and endpoints come from `access` where it says so, else from where all AWS tools
     /// take them: environment, shared configuration files with their profiles, single sign-on, and the roles
@@ -262,4 +262,50 @@ fn retries() -> RetryConfig {
 
 fn timeouts() -> TimeoutConfig {
     TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(TRY_LIMIT).build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aws_types::service_config::LoadServiceConfig;
+    use starburst_local::{SystemClock, SystemIds};
+
+    /// What `AWS_ENDPOINT_URL_ECS` would say.
+    #[derive(Debug)]
+    struct OnlyEcs;
+    impl LoadServiceConfig for OnlyEcs {
+        fn load_config(&self, key: ServiceConfigKey<'_>) -> Option<String> {
+            (key.service_id() == "ECS").then(|| "http://ecs.test".to_owned())
+        }
+    }
+
+    fn account(config: SdkConfig) -> Account {
+        Account::with_config(config, Arc::new(SystemClock::default()), Arc::new(SystemIds))
+    }
+
+    #[test]
+    fn a_service_is_asked_where_its_own_variable_says_and_else_where_all_are() {
+        let config = SdkConfig::builder().service_config(OnlyEcs).endpoint_url("http://all.test");
+        let account = account(config.build());
+        assert_eq!(account.other_server(Service::Ecs).as_deref(), Some("http://ecs.test"));
+        assert_eq!(account.other_server(Service::Sts).as_deref(), Some("http://all.test"));
+        assert_eq!(account.region_of(Service::Sts).as_deref(), Some(ANY_REGION));
+    }
+
+    #[test]
+    fn aws_itself_needs_a_region() {
+        let account = account(SdkConfig::builder().build());
+        assert_eq!(
+            (account.other_server(Service::Sts), account.region_of(Service::Sts)),
+            (None, None)
+        );
+        assert_eq!(account.in_region("eu-west-1").region(), Some("eu-west-1"));
+    }
+
+    #[tokio::test]
+    async fn no_region_is_told_before_anything_is_sent() {
+        let error = account(SdkConfig::builder().build()).caller().await.unwrap_err();
+        assert_eq!(error.to_string(), "no AWS region is set for STS GetCallerIdentity");
+        assert!(error.advice().unwrap().contains("aws configure set region"));
+    }
 }

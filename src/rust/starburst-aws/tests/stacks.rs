@@ -21,6 +21,10 @@ struct World {
     after_update: Vec<&'static str>,
     after_delete: Vec<&'static str>,
     failure: Option<&'static str>,
+    /// What was begun last does not show for so many looks.
+    late: usize,
+    /// Events before that.
+    before: usize,
 }
 
 impl World {
@@ -31,6 +35,10 @@ impl World {
     /// The status now; the next look sees the next one.
     fn look(&mut self) -> Option<&'static str> {
         let status = *self.statuses.first()?;
+        if self.late > 0 && self.before > 0 {
+            self.late -= 1;
+            return Some("UPDATE_COMPLETE");
+        }
         if self.statuses.len() > 1 {
             self.statuses.remove(0);
         }
@@ -38,6 +46,7 @@ impl World {
     }
 
     fn begin(&mut self, statuses: &[&'static str]) {
+        self.before = self.events.len();
         self.statuses = statuses.to_vec();
         let named = ["s", "Bucket"];
         for (place, status) in statuses.iter().enumerate() {
@@ -82,7 +91,9 @@ impl World {
                 )),
             },
             "DescribeStackEvents" => {
-                let events: String = self.events.iter().rev().map(|(id, resource, status, reason)| {
+                let hidden = self.late > 0 && self.before > 0;
+                let shown = if hidden { self.before } else { self.events.len() };
+                let events: String = self.events[..shown].iter().rev().map(|(id, resource, status, reason)| {
                     let (kind, physical) = match *resource {
                         "s" => ("AWS::CloudFormation::Stack", self.id()),
                         _ => ("AWS::S3::Bucket", "b".to_owned()),
@@ -223,6 +234,20 @@ async fn an_update_tells_only_its_own_events_and_keeps_other_parameters() {
     assert_eq!(update.parameter("Parameters.member.1.UsePreviousValue").unwrap(), "true");
     assert_eq!(update.parameter("Parameters.member.2.ParameterKey").unwrap(), "New");
     assert!(!update.body.contains("Gone"));
+}
+
+#[tokio::test]
+async fn an_update_that_does_not_show_at_once_is_waited_for() {
+    let mut world = World::default();
+    world.begin(&["UPDATE_COMPLETE"]);
+    world.after_update =
+        vec!["UPDATE_IN_PROGRESS", "UPDATE_ROLLBACK_IN_PROGRESS", "UPDATE_ROLLBACK_COMPLETE"];
+    world.late = 2;
+    let (end, _, events) = deployed(world).await;
+    assert!(
+        matches!(end, Err(StackError::Failed { status, .. }) if status == "UPDATE_ROLLBACK_COMPLETE")
+    );
+    assert_eq!(events.len(), 3);
 }
 
 #[tokio::test]

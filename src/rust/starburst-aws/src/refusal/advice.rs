@@ -124,7 +124,7 @@ pub(super) fn of(
             let on = denial.and_then(|d| d.resource).map(ToOwned::to_owned).or(named);
             let advice = allow(action, on.as_deref().unwrap_or("*"));
             match denial.and_then(|d| d.forbidden_by) {
-                Some(policy) => format!("{advice}; an explicit deny in a {policy} forbids it now"),
+                Some(policy) => format!("{advice}; now an explicit deny forbids it ({policy})"),
                 None => advice,
             }
         }

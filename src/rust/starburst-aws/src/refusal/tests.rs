@@ -63,7 +63,7 @@ fn a_denial_by_a_policy_says_which_kind() {
     assert_eq!(
         advice("us-east-1", ECS, "AccessDeniedException", words),
         "ask your administrator to allow ecs:RunTask on arn:aws:ecs:us-east-1:1:task-definition/x:1; \
-         an explicit deny in a service control policy forbids it now"
+         now an explicit deny forbids it (service control policy)"
     );
 }
 

@@ -70,13 +70,15 @@ pub(super) struct Events<'a> {
     /// The last event told.
     last: Option<String>,
     from: From,
+    /// The status of the stack by the events told.
+    pub(super) status: Option<String>,
     /// The first event of those told that says why something failed.
     pub(super) cause: Option<StackEvent>,
 }
 
 impl<'a> Events<'a> {
     pub(super) fn new(account: &'a Account, id: &'a str, from: From) -> Self {
-        Self { account, id, last: None, from, cause: None }
+        Self { account, id, last: None, from, status: None, cause: None }
     }
 
     /// Those that come after this moment.
@@ -94,6 +96,9 @@ impl<'a> Events<'a> {
                 self.cause = Some(event.clone());
             }
             on_event(&event);
+            if event.of_stack {
+                self.status = Some(event.status);
+            }
             self.last = Some(event.id);
         }
         Ok(())
