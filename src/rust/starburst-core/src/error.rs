@@ -2,7 +2,7 @@
 use crate::{
     ids::{InvalidId, SessionId, TaskId},
     launch::LaunchError,
-    store::{Advised, StoreError},
+    store::{Advised, Cause, StoreError},
 };
 
 /// What went wrong, precisely.
@@ -73,6 +73,19 @@ pub enum Error {
         /// The last reason.
         message: String,
     },
+    /// A service beside the store did not do what it was asked.
+    #[error("{message}")]
+    Service {
+        /// What it amounts to; only who speaks to the service can tell.
+        kind: ErrorKind,
+        /// What did not come about.
+        message: String,
+        /// The thing it was about.
+        subject: Option<String>,
+        /// What the service said.
+        #[source]
+        source: Cause,
+    },
     /// Our own mistake.
     #[error("{detail}")]
     Internal {
@@ -133,6 +146,7 @@ impl Error {
             Error::Damaged { .. } => ErrorKind::Data,
             Error::Version { .. } | Error::Refused { .. } => ErrorKind::Version,
             Error::Closed { .. } | Error::Expired { .. } => ErrorKind::Closed,
+            Error::Service { kind, .. } => *kind,
             Error::Internal { .. } => ErrorKind::Internal,
         }
     }
@@ -153,6 +167,7 @@ impl Error {
                 | StoreError::Unavailable { key, .. },
             ) => Some(key.to_string()),
             Error::Damaged { key, .. } => Some(key.clone()),
+            Error::Service { subject, .. } => subject.clone(),
             Error::NoSession { session }
             | Error::Closed { session }
             | Error::Expired { session } => Some(session.to_string()),

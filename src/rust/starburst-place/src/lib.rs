@@ -1,5 +1,8 @@
 //! Where a store is, by the name that users and launchers give it: a directory, or `s3://bucket/folder`.
-use starburst_aws::s3::{self, InvalidLocation, S3Access, S3Location};
+use starburst_aws::{
+    account::Access,
+    s3::{self, InvalidLocation, S3Location},
+};
 use starburst_core::{clock::Clock, ids::Ids, pace::Pace, store::Store};
 use starburst_local::{DirStore, Durability, SystemClock, SystemIds};
 use std::{
@@ -64,7 +67,7 @@ impl Place {
     /// [`PlaceError::Directory`]. What is wrong with a bucket shows with the first call.
     pub async fn open(
         &self,
-        access: &S3Access,
+        access: &Access,
         durability: Durability,
     ) -> Result<Opened, PlaceError> {
         let (clock, ids) = (Arc::new(SystemClock::default()), Arc::new(SystemIds));

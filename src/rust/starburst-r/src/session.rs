@@ -4,7 +4,7 @@ use crate::{
     runtime,
 };
 use extendr_api::prelude::*;
-use starburst_aws::s3::S3Access;
+use starburst_aws::account::Access;
 use starburst_core::{
     client::{Client, Deps, SessionConfig},
     ids::SessionId,
@@ -63,11 +63,11 @@ fn seconds(config: &List, name: &str) -> Result<Duration> {
 }
 
 /// Where the store is, and what the environment does not say about getting there.
-fn place(config: &List) -> Result<(Place, S3Access)> {
+fn place(config: &List) -> Result<(Place, Access)> {
     let name: String = field(config, "store")?;
     let place = Place::parse(&name).map_err(|error| RError::Place(error.into()))?;
     let region: Nullable<String> = field(config, "region")?;
-    Ok((place, S3Access { region: region.into_option(), ..S3Access::default() }))
+    Ok((place, Access { region: region.into_option(), ..Access::default() }))
 }
 
 /// Store, launcher, clock and randomness.

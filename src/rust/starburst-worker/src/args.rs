@@ -1,5 +1,5 @@
 //! The command line. It is written by the launcher, so it is strict and has no defaults worth knowing.
-use starburst_aws::s3::S3Access;
+use starburst_aws::account::Access;
 use starburst_core::{
     downloads::{ChunkCache, MemoryCache},
     ids::{SessionId, WorkerId},
@@ -14,7 +14,7 @@ pub(crate) struct Args {
     /// Where the store is.
     pub(crate) store: Place,
     /// How to get there, where the environment does not say.
-    pub(crate) access: S3Access,
+    pub(crate) access: Access,
     /// The folder for logs.
     pub(crate) logs: PathBuf,
     /// The folder for chunks that tasks share, and how many bytes it may hold.
@@ -62,7 +62,7 @@ impl Args {
         use lexopt::prelude::*;
         let (mut store, mut logs, mut r_home, mut scripts, mut session, mut worker) =
             (None, None, None, None, None, None);
-        let mut access = S3Access::default();
+        let mut access = Access::default();
         let (mut cache, mut cache_bytes) = (None, None);
         let (mut cpu, mut rank, mut parent, mut durable, mut grace) = (1.0, 0, None, false, 1.0);
         let text = |e: lexopt::Error| e.to_string();

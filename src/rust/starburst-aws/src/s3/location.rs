@@ -65,17 +65,6 @@ impl fmt::Display for S3Location {
     }
 }
 
-/// What the environment, profiles and roles would decide, decided by the caller instead.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
-pub struct S3Access {
-    /// The bucket's region.
-    pub region: Option<String>,
-    /// The profile of the shared configuration files.
-    pub profile: Option<String>,
-    /// The address of a server that speaks S3; names of buckets then stand in the path.
-    pub endpoint: Option<String>,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

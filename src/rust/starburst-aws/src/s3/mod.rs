@@ -6,10 +6,8 @@ mod client;
 mod large;
 mod location;
 mod refusal;
-mod server_time;
 mod store;
 
 pub use client::{Connection, connect};
-pub use location::{InvalidLocation, S3Access, S3Location};
-pub use server_time::ServerTime;
+pub use location::{InvalidLocation, S3Location};
 pub use store::S3Store;

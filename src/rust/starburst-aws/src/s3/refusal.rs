@@ -1,6 +1,9 @@
 //! What S3 said, as the errors of the store seam: each with the operation, bucket and key, and what to do.
-use super::{location::S3Access, location::S3Location};
-use aws_credential_types::provider::error::CredentialsError;
+use super::location::S3Location;
+use crate::{
+    account::Access,
+    refusal::{allow, credentials_problem, innermost, login, never_sent, profile_in_use},
+};
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use starburst_core::{
@@ -74,7 +77,7 @@ enum Meaning {
 #[derive(Debug, Clone)]
 pub(super) struct Place {
     pub(super) location: S3Location,
-    pub(super) access: S3Access,
+    pub(super) access: Access,
 }
 
 impl Place {
@@ -174,12 +177,12 @@ impl Place {
                         self.location.arn(key.as_str())
                     }
                 };
-                let advice =
-                    format!("ask your administrator to allow {} on {on}", call.iam_action());
+                let advice = allow(call.iam_action(), &on);
                 StoreError::Denied { operation, key, source: source(Some(advice)) }
             }
             Meaning::BadCredentials => {
-                let advice = self.login_advice(code, problem);
+                let profile = profile_in_use(&self.access);
+                let advice = login(&profile, self.access.region.as_deref(), code, problem);
                 StoreError::Unauthenticated { operation, key, source: source(Some(advice)) }
             }
             Meaning::SlowDown => StoreError::SlowDown { operation, key, source: source(None) },
@@ -196,29 +199,6 @@ impl Place {
                     "check `region`, the profile and the AWS_* environment variables".into(),
                 )),
             },
-        }
-    }
-
-    fn login_advice(&self, code: Option<&str>, problem: Option<&str>) -> String {
-        let chosen = self.access.profile.clone().or_else(|| std::env::var("AWS_PROFILE").ok());
-        let profile = chosen.as_deref().unwrap_or("default");
-        let text = problem.unwrap_or_default().to_lowercase();
-        if text.contains("sso") {
-            return format!("your sign-in has expired: run `aws sso login --profile {profile}`");
-        }
-        match code {
-            Some("ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired") => format!(
-                "your credentials have expired: sign in again, with `aws sso login --profile {profile}` \
-                 if your account uses single sign-on"
-            ),
-            Some("InvalidAccessKeyId" | "SignatureDoesNotMatch" | "InvalidToken") => format!(
-                "AWS does not know these credentials: check the profile `{profile}` and the AWS_* \
-                 environment variables"
-            ),
-            _ => format!(
-                "no AWS credentials were found: run `aws configure`, or `aws sso login --profile {profile}`, \
-                 or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-            ),
         }
     }
 }
@@ -270,35 +250,6 @@ fn meaning(call: Call, status: u16, code: Option<&str>, says_region: bool) -> Me
         (500.. | 200..=299, _) => Meaning::Perhaps,
         (_, _) => Meaning::Wrong,
     }
-}
-
-/// Whether a request failed for want of an address, before anything was sent.
-fn never_sent(error: &(dyn StdError + 'static)) -> bool {
-    let about = |text: &str| innermost(error).to_lowercase().contains(text);
-    about("endpoint") || about("region")
-}
-
-/// What is wrong with the credentials, if that is what is wrong.
-fn credentials_problem(error: &(dyn StdError + 'static)) -> Option<String> {
-    let chain = chain(error);
-    let found = chain.iter().position(|e| e.downcast_ref::<CredentialsError>().is_some())?;
-    let texts: Vec<String> = chain.iter().skip(found).map(ToString::to_string).collect();
-    Some(texts.join(": "))
-}
-
-/// The last cause says what happened; the ones before it say that something happened.
-fn innermost(error: &(dyn StdError + 'static)) -> String {
-    chain(error).last().map(ToString::to_string).unwrap_or_default()
-}
-
-fn chain<'a>(error: &'a (dyn StdError + 'static)) -> Vec<&'a (dyn StdError + 'static)> {
-    let mut chain = vec![error];
-    let mut last = error;
-    while let Some(cause) = last.source() {
-        chain.push(cause);
-        last = cause;
-    }
-    chain
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! The store contract on S3's conditional requests: one try for each call.
 use super::{
     large,
-    location::{S3Access, S3Location},
+    location::S3Location,
     refusal::{Call, Place},
 };
+use crate::account::Access;
 use async_trait::async_trait;
 use aws_sdk_s3::{Client, error::SdkError, primitives::ByteStream};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
@@ -53,7 +54,7 @@ impl Condition<'_> {
 
 impl S3Store {
     /// Objects of this bucket, by this client. The client must not try again by itself.
-    pub fn new(client: Client, location: S3Location, access: S3Access) -> Self {
+    pub fn new(client: Client, location: S3Location, access: Access) -> Self {
         Self { client, place: Place { location, access } }
     }
 

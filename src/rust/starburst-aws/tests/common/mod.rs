@@ -1,12 +1,19 @@
-//! Stores on the S3 of the tests.
+//! Stores on the S3 of the tests, and accounts at servers that stand in for AWS.
 #![allow(dead_code)] // each test file uses its share
-#![allow(clippy::unwrap_used)] // a test's helper fails its test
+#![allow(clippy::unwrap_used, clippy::panic)] // a test's helper fails its test
+pub(crate) mod account;
+pub(crate) mod canned;
+pub(crate) mod moto;
+
 use aws_sdk_s3::{
     Client,
     config::{BehaviorVersion, Credentials, Region, retry::RetryConfig},
 };
 use aws_smithy_http_client::Builder;
-use starburst_aws::s3::{S3Access, S3Location, S3Store};
+use starburst_aws::{
+    account::Access,
+    s3::{S3Location, S3Store},
+};
 use starburst_core::{
     ids::{PartId, SessionId},
     key::{Key, SessionKeys},
@@ -58,7 +65,7 @@ impl Bucket {
 
     /// One try for each call.
     pub(crate) fn one_try(&self) -> Arc<dyn Store> {
-        let access = S3Access { profile: Some("lab".into()), ..S3Access::default() };
+        let access = Access { profile: Some("lab".into()), ..Access::default() };
         Arc::new(S3Store::new(self.client.clone(), self.place.clone(), access))
     }
 

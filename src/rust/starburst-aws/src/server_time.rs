@@ -1,7 +1,8 @@
 //! The server's time: read from its answers, so that a machine's wrong clock does no harm.
 //!
-//! Signatures are corrected by the SDK. What is corrected here is the wall clock that deadlines and
-//! shown times are compared with, which all processes of a session must agree about.
+//! The SDK corrects its own signatures. What is corrected here is the wall clock that deadlines and
+//! shown times are compared with, which all processes of a session must agree about, and by which
+//! the requests that do not come from the SDK are signed.
 use async_trait::async_trait;
 use aws_sdk_s3::config::{
     ConfigBag, Intercept, RuntimeComponents,
@@ -29,18 +30,26 @@ pub struct ServerTime {
 }
 
 impl ServerTime {
-    pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
         Self { ahead_ms: Arc::default(), clock }
     }
 
-    fn learn(&self, server: i64) {
+    /// Reads a `Date` header. True if it changed what the time is taken to be.
+    pub(crate) fn learn_date(&self, text: &str) -> bool {
+        let date = DateTime::from_str(text, Format::HttpDate).ok();
+        date.is_some_and(|date| self.learn(date.secs().saturating_mul(1_000)))
+    }
+
+    fn learn(&self, server: i64) -> bool {
         let here = i64::try_from(self.clock.wall().0).unwrap_or(i64::MAX);
         let ahead = server.saturating_sub(here);
         let ahead = if ahead.abs() <= TRUSTED { 0 } else { ahead };
         // The header's seconds are cut off: a correction that differs by less says nothing new.
-        if (ahead - self.ahead_ms.load(Ordering::Relaxed)).abs() > 1_500 {
+        let news = (ahead - self.ahead_ms.load(Ordering::Relaxed)).abs() > 1_500;
+        if news {
             self.ahead_ms.store(ahead, Ordering::Relaxed);
         }
+        news
     }
 }
 
@@ -69,10 +78,8 @@ impl Intercept for ServerTime {
         _: &RuntimeComponents,
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        let date = context.response().headers().get("date");
-        let date = date.and_then(|text| DateTime::from_str(text, Format::HttpDate).ok());
-        if let Some(date) = date {
-            self.learn(date.secs().saturating_mul(1_000));
+        if let Some(date) = context.response().headers().get("date") {
+            self.learn_date(date);
         }
         Ok(())
     }
