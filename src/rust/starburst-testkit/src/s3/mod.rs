@@ -17,7 +17,7 @@ mod lists;
 mod objects;
 mod operation;
 mod pace;
-mod query;
+pub(crate) mod query;
 mod random;
 mod service;
 mod state;
