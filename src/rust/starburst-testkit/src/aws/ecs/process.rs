@@ -1,0 +1,94 @@
+//! The processes of a task. They are in one group, and all that they start knows the task by its environment.
+use super::task::Task;
+use crate::aws::state::State;
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use serde_json::Value;
+use std::{io, process::Stdio};
+use tokio::process::{Child, Command};
+
+/// Where the container finds its metadata.
+pub(super) const METADATA: &str = "ECS_CONTAINER_METADATA_URI_V4";
+
+/// What a container has from this machine: enough to find programs and a place for temporary files.
+const INHERITED: [&str; 6] = ["PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "LD_LIBRARY_PATH"];
+
+fn pairs<'a>(container: &'a Value) -> impl Iterator<Item = (&'a str, &'a str)> {
+    let list = container.get("environment").and_then(Value::as_array).into_iter().flatten();
+    list.filter_map(|pair| {
+        let text = |name: &str| pair.get(name).and_then(Value::as_str);
+        Some((text("name")?, text("value")?))
+    })
+}
+
+/// The command that the container's image would run, with everything that ECS gives it.
+pub(super) fn command(state: &State, task: &Task) -> io::Result<Command> {
+    let mut words = state.settings.program.iter();
+    let program = words.next().ok_or_else(|| io::Error::other("there is no program to run"))?;
+    let given = |container: &Value| {
+        let list = container.get("command").and_then(Value::as_array).cloned();
+        list.filter(|list| !list.is_empty())
+    };
+    let arguments = given(task.container_override())
+        .or_else(|| given(task.definition.container()))
+        .unwrap_or_default();
+    let mut command = Command::new(program);
+    command
+        .args(words)
+        .args(arguments.iter().filter_map(Value::as_str))
+        .env_clear()
+        .envs(INHERITED.iter().filter_map(|name| Some((name, std::env::var_os(name)?))))
+        .envs(state.settings.environment.iter().cloned());
+    if task.purchase.is_fargate() {
+        command
+            .env("AWS_REGION", &state.settings.region)
+            .env("AWS_DEFAULT_REGION", &state.settings.region)
+            .env("AWS_EXECUTION_ENV", "AWS_ECS_FARGATE");
+    }
+    command
+        .envs(pairs(task.definition.container()))
+        .envs(pairs(task.container_override()))
+        .env(METADATA, format!("{}/v4/{}", state.endpoint, task.id))
+        .process_group(0)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    Ok(command)
+}
+
+/// As when a container is stopped: only its first process is told.
+pub(super) fn terminate(child: &Child) {
+    if let Some(pid) = pid(child) {
+        let _ = kill_process(pid, Signal::TERM);
+    }
+}
+
+fn pid(child: &Child) -> Option<Pid> {
+    child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw)
+}
+
+/// The group of a child; to be asked while the child has not been waited for.
+pub(super) fn group(child: &Child) -> Option<Pid> {
+    pid(child)
+}
+
+/// As when a container ends: nothing of it is left. A process that left the group still has the task's name in its environment.
+pub(super) fn sweep(group: Option<Pid>, id: &str) {
+    if let Some(group) = group {
+        let _ = kill_process_group(group, Signal::KILL);
+    }
+    let Ok(processes) = std::fs::read_dir("/proc") else { return };
+    let mark = format!("/v4/{id}");
+    for process in processes.flatten() {
+        let name = process.file_name();
+        let pid = name.to_str().and_then(|name| name.parse().ok()).and_then(Pid::from_raw);
+        let Some(pid) = pid else { continue };
+        let environment = std::fs::read(process.path().join("environ")).unwrap_or_default();
+        let is_of_task = |entry: &[u8]| {
+            entry.starts_with(METADATA.as_bytes()) && entry.ends_with(mark.as_bytes())
+        };
+        if environment.split(|byte| *byte == 0).any(is_of_task) {
+            let _ = kill_process(pid, Signal::KILL);
+        }
+    }
+}
