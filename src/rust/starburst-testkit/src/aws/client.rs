@@ -68,11 +68,7 @@ pub(super) async fn json(
 ///
 /// # Errors
 /// If there is no answer.
-pub(super) async fn query(
-    endpoint: &str,
-    service: &str,
-    body: &'static str,
-) -> io::Result<Answer> {
+pub(super) async fn query(endpoint: &str, service: &str, body: &'static str) -> io::Result<Answer> {
     let headers = [(CONTENT_TYPE.as_str(), "application/x-www-form-urlencoded")];
     send(endpoint, service, Method::POST, "/", &headers, Bytes::from_static(body.as_bytes())).await
 }

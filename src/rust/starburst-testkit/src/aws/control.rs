@@ -121,7 +121,7 @@ fn statuses(state: &State) -> String {
         let _ = writeln!(text, "{} {number}", status.name());
     }
     ecs.fleet.retire(now());
-    let (instances, launched) = ecs.fleet.counts();
+    let (instances, launched) = ecs.fleet.counts(now());
     let _ = writeln!(text, "instances {instances}\ninstances_launched {launched}");
     drop(ecs);
     for (name, purchase) in [
@@ -216,7 +216,8 @@ mod tests {
 
     #[test]
     fn a_rule_is_read_from_an_address() {
-        let found = parsed("operation=RunTask&provider=FARGATE_SPOT&times=2&for_ms=500&fault=capacity");
+        let found =
+            parsed("operation=RunTask&provider=FARGATE_SPOT&times=2&for_ms=500&fault=capacity");
         let expected = Rule {
             provider: Some("FARGATE_SPOT".to_owned()),
             lasts: Some(Duration::from_millis(500)),

@@ -49,8 +49,7 @@ pub enum Fault {
 /// What AWS says when Fargate has no room.
 ///
 /// Re:Post, "RunTask API for a Fargate task that fails with a Capacity is unavailable error" (AWS, November 2026).
-pub const NO_CAPACITY: &str =
-    "Capacity is unavailable at this time. Please try again later or in a different availability zone";
+pub const NO_CAPACITY: &str = "Capacity is unavailable at this time. Please try again later or in a different availability zone";
 
 /// When a fault comes in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -164,9 +163,8 @@ impl Rules {
         now: Instant,
     ) -> Option<Fault> {
         let mut rules = self.0.iter_mut().filter(|it| it.rule.fault.stage() == stage);
-        let met = rules.find_map(|it| {
-            it.applies(operation, place, now).then(|| it.rule.fault.clone())
-        });
+        let met =
+            rules.find_map(|it| it.applies(operation, place, now).then(|| it.rule.fault.clone()));
         met
     }
 }

@@ -74,12 +74,11 @@ pub(super) fn page<T>(
 ) -> Result<Page<T>, AwsFailure> {
     let asked = match asked {
         None => most,
-        Some(asked) => usize::try_from(asked)
-            .ok()
-            .filter(|asked| (1..=most).contains(asked))
-            .ok_or_else(|| {
-                AwsFailure::parameter(format!("maxResults must be between 1 and {most}."))
-            })?,
+        Some(asked) => {
+            usize::try_from(asked).ok().filter(|asked| (1..=most).contains(asked)).ok_or_else(
+                || AwsFailure::parameter(format!("maxResults must be between 1 and {most}.")),
+            )?
+        }
     };
     let invalid = || AwsFailure::parameter("Invalid token.");
     let skip: usize = token.map_or(Ok(0), |token| token.parse().map_err(|_| invalid()))?;

@@ -112,11 +112,12 @@ impl AwsServer {
         found
     }
 
-    /// EC2 instances at present.
+    /// EC2 instances that are ready at present.
     pub fn instances(&self) -> usize {
         let mut ecs = self.state.ecs.lock();
-        ecs.fleet.retire(time::now());
-        ecs.fleet.counts().0
+        let now = time::now();
+        ecs.fleet.retire(now);
+        ecs.fleet.counts(now).0
     }
 
     /// The latest lines that the processes of a task wrote.

@@ -118,7 +118,11 @@ impl Pricing {
     }
 
     fn ec2(&self) -> Vec<Value> {
-        let variants = [("Linux", "Used", 1.0), ("Windows", "Used", 2.0), ("Linux", "AllocatedCapacityReservation", 0.0)];
+        let variants = [
+            ("Linux", "Used", 1.0),
+            ("Windows", "Used", 2.0),
+            ("Linux", "AllocatedCapacityReservation", 0.0),
+        ];
         let each = |kind: &InstanceType| {
             let kind = *kind;
             variants.map(|(system, capacity, factor)| {

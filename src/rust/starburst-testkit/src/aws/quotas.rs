@@ -218,8 +218,7 @@ impl Quotas {
 }
 
 fn answer(name: &str, all: Vec<Value>, input: Input<'_>) -> Result<Value, AwsFailure> {
-    let page =
-        page(all, input.text("NextToken")?, input.number("MaxResults")?, MOST_ON_A_PAGE)?;
+    let page = page(all, input.text("NextToken")?, input.number("MaxResults")?, MOST_ON_A_PAGE)?;
     let mut answer = json!({ name: page.elements });
     if let Some(next) = page.next {
         super::failure::set(&mut answer, "NextToken", next.into());

@@ -101,7 +101,8 @@ async fn handle(
     state.record.add(service.name(), operation, &body);
     let fault = state.rules.lock().choose(Stage::Request, operation, None, now());
     let lost = fault == Some(Fault::LostAnswer);
-    if let Some(failure) = fault.and_then(|fault| exception(state, service, operation, &body, fault))
+    if let Some(failure) =
+        fault.and_then(|fault| exception(state, service, operation, &body, fault))
     {
         return Err(failure);
     }

@@ -10,7 +10,8 @@ use crate::aws::{
 };
 use rustix::process::Pid;
 use std::{
-    future::Future, os::unix::process::ExitStatusExt, process::ExitStatus, sync::Arc, time::Duration,
+    future::Future, os::unix::process::ExitStatusExt, process::ExitStatus, sync::Arc,
+    time::Duration,
 };
 use tokio::{process::Child, sync::watch, time::timeout};
 
@@ -91,10 +92,7 @@ async fn ordered(orders: &mut Orders) -> Order {
 }
 
 /// What the work gives, unless an order comes first.
-async fn unless_ordered<T>(
-    orders: &mut Orders,
-    work: impl Future<Output = T>,
-) -> Result<T, Order> {
+async fn unless_ordered<T>(orders: &mut Orders, work: impl Future<Output = T>) -> Result<T, Order> {
     tokio::select! {
         biased;
         order = ordered(orders) => Err(order),
@@ -199,13 +197,7 @@ async fn run(state: &Arc<State>, id: &str, orders: &mut Orders, mut child: Child
 }
 
 /// SIGTERM, and SIGKILL to all when the time is over.
-async fn stop(
-    state: &State,
-    id: &str,
-    order: Order,
-    child: &mut Child,
-    group: Option<Pid>,
-) -> End {
+async fn stop(state: &State, id: &str, order: Order, child: &mut Child, group: Option<Pid>) -> End {
     let own = change(state, id, |task| {
         task.told.insert("stoppingAt".to_owned(), timestamp().into());
         task.set_status(Status::Deactivating);

@@ -4,6 +4,7 @@ use crate::aws::{
     failure::{AwsFailure, set},
     input::{Input, page},
     names::short,
+    time::now,
 };
 use serde_json::{Value, json};
 
@@ -43,7 +44,7 @@ impl Ecs {
             "clusterArn": self.names.cluster(&cluster.name),
             "clusterName": cluster.name,
             "status": "ACTIVE",
-            "registeredContainerInstancesCount": self.fleet.registered(&cluster.name),
+            "registeredContainerInstancesCount": self.fleet.registered(&cluster.name, now()),
             "runningTasksCount": running,
             "pendingTasksCount": pending,
             "activeServicesCount": 0,
@@ -89,8 +90,9 @@ impl Ecs {
         for name in names.into_iter().map(short) {
             match self.clusters.get(name) {
                 Some(cluster) => clusters.push(self.cluster_json(cluster)),
-                None => failures
-                    .push(json!({ "arn": self.names.cluster(name), "reason": "MISSING" })),
+                None => {
+                    failures.push(json!({ "arn": self.names.cluster(name), "reason": "MISSING" }))
+                }
             }
         }
         Ok(json!({ "clusters": clusters, "failures": failures }))

@@ -88,7 +88,9 @@ fn check_containers(input: Input<'_>) -> Result<(), AwsFailure> {
     }
     let mut essential = false;
     for container in &containers {
-        let blank = |what: &str| AwsFailure::client(format!("Container.{what} should not be null or empty."));
+        let blank = |what: &str| {
+            AwsFailure::client(format!("Container.{what} should not be null or empty."))
+        };
         let name = container.text("name")?.ok_or_else(|| blank("name"))?;
         container.text("image")?.filter(|it| !it.is_empty()).ok_or_else(|| blank("image"))?;
         essential |= container.value("essential").is_none() || container.flag("essential")?;
@@ -108,7 +110,11 @@ fn check_containers(input: Input<'_>) -> Result<(), AwsFailure> {
             }
         }
     }
-    if essential { Ok(()) } else { Err(AwsFailure::client("At least one container must be essential.")) }
+    if essential {
+        Ok(())
+    } else {
+        Err(AwsFailure::client("At least one container must be essential."))
+    }
 }
 
 impl Definitions {

@@ -48,8 +48,9 @@ pub(super) fn check(input: Input<'_>) -> Result<(), AwsFailure> {
     if input.text("networkMode")? != Some("awsvpc") {
         return Err(AwsFailure::client("Fargate only supports network mode ‘awsvpc’."));
     }
-    let missing =
-        |what: &str| AwsFailure::client(format!("Fargate requires that '{what}' be defined at the task level."));
+    let missing = |what: &str| {
+        AwsFailure::client(format!("Fargate requires that '{what}' be defined at the task level."))
+    };
     let cpu = input.text("cpu")?.ok_or_else(|| missing("cpu"))?;
     let memory = input.text("memory")?.ok_or_else(|| missing("memory"))?;
     let size = cpu_units(cpu).zip(mib(memory));

@@ -48,13 +48,14 @@ impl Fleet {
         self.instances.retain(|it| it.tasks > 0 || now.duration_since(it.idle_since) < idle);
     }
 
-    pub(super) fn registered(&self, cluster: &str) -> usize {
-        self.instances.iter().filter(|it| it.cluster == cluster).count()
+    /// Instances that are ready, of one cluster.
+    pub(super) fn registered(&self, cluster: &str, now: Instant) -> usize {
+        self.instances.iter().filter(|it| it.cluster == cluster && it.ready <= now).count()
     }
 
-    /// Instances that are there, and all that ever were.
-    pub(in crate::aws) fn counts(&self) -> (usize, usize) {
-        (self.instances.len(), self.launched)
+    /// Instances that are ready, and all that were ever ordered.
+    pub(in crate::aws) fn counts(&self, now: Instant) -> (usize, usize) {
+        (self.instances.iter().filter(|it| it.ready <= now).count(), self.launched)
     }
 
     fn release(&mut self, instance: &str, units: u32, mib: u32, now: Instant) {
@@ -70,12 +71,7 @@ impl Fleet {
 impl Ecs {
     /// Finds room for a task, on an instance that is there or one that it now orders. `None` if there can be none at present;
     /// else the instance and when it is ready.
-    fn reserve(
-        &mut self,
-        id: &str,
-        quotas: (f64, f64),
-        now: Instant,
-    ) -> Option<(String, Instant)> {
+    fn reserve(&mut self, id: &str, quotas: (f64, f64), now: Instant) -> Option<(String, Instant)> {
         let task = self.tasks.get(id)?;
         let name = task.provider.clone()?;
         let provider = self.providers.get(&name)?;

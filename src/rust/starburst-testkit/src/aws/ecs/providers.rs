@@ -83,8 +83,7 @@ impl Ecs {
                 "The specified capacity provider already exists. To change the configuration of an existing capacity provider, update the capacity provider.",
             ));
         }
-        let provider =
-            Provider::new(name, group.0.clone(), input.list("tags")?.to_vec(), "");
+        let provider = Provider::new(name, group.0.clone(), input.list("tags")?.to_vec(), "");
         let told = provider.json(self.names.provider(name));
         self.providers.insert(name.to_owned(), provider);
         Ok(json!({ "capacityProvider": told }))
@@ -94,8 +93,7 @@ impl Ecs {
         &self,
         input: Input<'_>,
     ) -> Result<Value, AwsFailure> {
-        let wanted: Vec<&str> =
-            input.texts("capacityProviders")?.into_iter().map(short).collect();
+        let wanted: Vec<&str> = input.texts("capacityProviders")?.into_iter().map(short).collect();
         let all = self.providers.values();
         let found: Vec<Value> = all
             .filter(|it| wanted.is_empty() || wanted.contains(&it.name.as_str()))
@@ -109,7 +107,9 @@ impl Ecs {
             .map(|name| json!({ "arn": self.names.provider(name), "reason": "MISSING" }))
             .collect();
         let page = page(found, input.text("nextToken")?, input.number("maxResults")?, 10)?;
-        Ok(json!({ "capacityProviders": page.elements, "failures": failures, "nextToken": page.next }))
+        Ok(
+            json!({ "capacityProviders": page.elements, "failures": failures, "nextToken": page.next }),
+        )
     }
 
     pub(super) fn delete_capacity_provider(

@@ -31,8 +31,7 @@ const MOST_STARTED_BY: usize = 128;
 /// AWS tells that a vCPU quota is used up in `failures` of an answer that otherwise succeeds: programs that handle it look there,
 /// and the text is that of the service events in the developer guide (Amazon ECS developer guide, service event messages,
 /// November 2026). The API reference documents no exception for it.
-const OVER_QUOTA: &str =
-    "You've reached the limit on the number of vCPUs you can run concurrently";
+const OVER_QUOTA: &str = "You've reached the limit on the number of vCPUs you can run concurrently";
 
 /// What a client token stands for.
 #[derive(Debug, Clone)]
@@ -166,7 +165,9 @@ impl Ecs {
             }
             Some(FARGATE) => return Ok(vec![None; count]),
             Some("EC2") => {
-                return Err(AwsFailure::parameter("No Container Instances were found in your cluster."));
+                return Err(AwsFailure::parameter(
+                    "No Container Instances were found in your cluster.",
+                ));
             }
             Some(other) => {
                 return Err(AwsFailure::parameter(format!("launchType {other} is not known.")));
@@ -180,17 +181,15 @@ impl Ecs {
         };
         if elements.is_empty() {
             // Without either, AWS looks for EC2 instances that joined the cluster by themselves.
-            return Err(AwsFailure::parameter("No Container Instances were found in your cluster."));
+            return Err(AwsFailure::parameter(
+                "No Container Instances were found in your cluster.",
+            ));
         }
         let shares = strategy::parse(elements, &known.providers)?;
         Ok(strategy::divide(&shares, count).into_iter().map(Some).collect())
     }
 
-    fn tags_of(
-        &self,
-        input: Input<'_>,
-        definition: &Definition,
-    ) -> Result<Vec<Value>, AwsFailure> {
+    fn tags_of(&self, input: Input<'_>, definition: &Definition) -> Result<Vec<Value>, AwsFailure> {
         let own = input.list("tags")?;
         tags::check(own)?;
         let mut all = match input.text("propagateTags")? {

@@ -63,9 +63,8 @@ impl Tasks {
 
     /// 1,024ths of a vCPU of the tasks that have not ended.
     pub(in crate::aws) fn units_in_use(&self, purchase: Purchase) -> u32 {
-        let active = self
-            .all()
-            .filter(|task| task.purchase == purchase && task.status != Status::Stopped);
+        let active =
+            self.all().filter(|task| task.purchase == purchase && task.status != Status::Stopped);
         active.map(|task| task.cpu_units).sum()
     }
 
@@ -126,9 +125,8 @@ impl Ecs {
         let id = short(input.required_text("task")?);
         let reason = input.text("reason")?.unwrap_or("Task stopped by user");
         let task = self.tasks.get(id).filter(|task| task.cluster == cluster);
-        let task = task.ok_or_else(|| {
-            AwsFailure::parameter("The referenced task was not found.")
-        })?;
+        let task =
+            task.ok_or_else(|| AwsFailure::parameter("The referenced task was not found."))?;
         // Stopping twice, or what has ended, is no error.
         task.order(Order::user(reason));
         Ok(json!({ "task": task.json(&self.names, true) }))
