@@ -163,9 +163,7 @@ impl Rules {
         now: Instant,
     ) -> Option<Fault> {
         let mut rules = self.0.iter_mut().filter(|it| it.rule.fault.stage() == stage);
-        let met =
-            rules.find_map(|it| it.applies(operation, place, now).then(|| it.rule.fault.clone()));
-        met
+        rules.find_map(|it| it.applies(operation, place, now).then(|| it.rule.fault.clone()))
     }
 }
 

@@ -1,6 +1,7 @@
 //! The life of a task: from PROVISIONING to STOPPED, with a real process in between.
 use super::{
-    fleet, output, process,
+    fleet, output,
+    process::{self, Processes},
     task::{Order, Status, Task},
 };
 use crate::aws::{
@@ -8,7 +9,6 @@ use crate::aws::{
     state::{Alive, State},
     time::{now, pause, timestamp},
 };
-use rustix::process::Pid;
 use std::{
     future::Future, os::unix::process::ExitStatusExt, process::ExitStatus, sync::Arc,
     time::Duration,
@@ -164,7 +164,16 @@ fn fails_to_provision(task: &Task) -> Option<String> {
         Fault::RoleFailure => Some(format!(
             "ResourceInitializationError: unable to pull secrets or registry auth: execution resource retrieval failed: unable to retrieve ecr registry auth: service call has been retried 1 time(s): AccessDeniedException: {role} is not authorized to perform: ecr:GetAuthorizationToken on resource: * because no identity-based policy allows the ecr:GetAuthorizationToken action"
         )),
-        _ => None,
+        Fault::PullFailure
+        | Fault::OutOfMemory { .. }
+        | Fault::Throttle
+        | Fault::AccessDenied { .. }
+        | Fault::PassRole
+        | Fault::ExpiredToken
+        | Fault::InternalError
+        | Fault::Exception { .. }
+        | Fault::LostAnswer
+        | Fault::Refused { .. } => None,
     }
 }
 
@@ -176,7 +185,7 @@ fn spawn(state: &State, id: &str) -> std::io::Result<Child> {
 
 /// From a process to its end.
 async fn run(state: &Arc<State>, id: &str, orders: &mut Orders, mut child: Child) -> End {
-    let group = process::group(&child);
+    let mut processes = Processes::of(&child, id);
     let output = output::collect(state, id, &mut child);
     let fate = change(state, id, |task| task.fate.clone()).flatten();
     let memory = async {
@@ -188,17 +197,17 @@ async fn run(state: &Arc<State>, id: &str, orders: &mut Orders, mut child: Child
     let end = tokio::select! {
         biased;
         exit = child.wait() => End::exited(exit_code(exit)),
-        order = ordered(orders) => stop(state, id, order, &mut child, group).await,
-        () = memory => stop(state, id, Order::out_of_memory(), &mut child, group).await,
+        order = ordered(orders) => stop(state, &mut processes, order, &mut child).await,
+        () = memory => stop(state, &mut processes, Order::out_of_memory(), &mut child).await,
     };
-    process::sweep(group, id);
+    processes.sweep();
     let _ = timeout(LAST_LINES, output).await;
     end
 }
 
 /// SIGTERM, and SIGKILL to all when the time is over.
-async fn stop(state: &State, id: &str, order: Order, child: &mut Child, group: Option<Pid>) -> End {
-    let own = change(state, id, |task| {
+async fn stop(state: &State, processes: &mut Processes, order: Order, child: &mut Child) -> End {
+    let own = change(state, processes.task(), |task| {
         task.told.insert("stoppingAt".to_owned(), timestamp().into());
         task.set_status(Status::Deactivating);
         task.set_status(Status::Stopping);
@@ -215,7 +224,7 @@ async fn stop(state: &State, id: &str, order: Order, child: &mut Child, group: O
     let exit = match exit {
         Some(exit) => exit,
         None => {
-            process::sweep(group, id);
+            processes.sweep();
             let _ = child.start_kill();
             child.wait().await
         }

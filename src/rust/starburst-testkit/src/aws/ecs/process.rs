@@ -12,7 +12,7 @@ pub(super) const METADATA: &str = "ECS_CONTAINER_METADATA_URI_V4";
 /// What a container has from this machine: enough to find programs and a place for temporary files.
 const INHERITED: [&str; 6] = ["PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "LD_LIBRARY_PATH"];
 
-fn pairs<'a>(container: &'a Value) -> impl Iterator<Item = (&'a str, &'a str)> {
+fn pairs(container: &Value) -> impl Iterator<Item = (&str, &str)> {
     let list = container.get("environment").and_then(Value::as_array).into_iter().flatten();
     list.filter_map(|pair| {
         let text = |name: &str| pair.get(name).and_then(Value::as_str);
@@ -67,16 +67,44 @@ fn pid(child: &Child) -> Option<Pid> {
     child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw)
 }
 
-/// The group of a child; to be asked while the child has not been waited for.
-pub(super) fn group(child: &Child) -> Option<Pid> {
-    pid(child)
+/// All processes of a running task. None is left when this is dropped, also when a test ends in the middle.
+#[derive(Debug)]
+pub(super) struct Processes {
+    /// `None` once the group was killed: its number may be another's later.
+    group: Option<Pid>,
+    task: String,
+    swept: bool,
 }
 
-/// As when a container ends: nothing of it is left. A process that left the group still has the task's name in its environment.
-pub(super) fn sweep(group: Option<Pid>, id: &str) {
-    if let Some(group) = group {
-        let _ = kill_process_group(group, Signal::KILL);
+impl Processes {
+    pub(super) fn of(child: &Child, task: &str) -> Self {
+        Self { group: pid(child), task: task.to_owned(), swept: false }
     }
+
+    pub(super) fn task(&self) -> &str {
+        &self.task
+    }
+
+    /// As when a container ends: nothing of it is left.
+    pub(super) fn sweep(&mut self) {
+        self.swept = true;
+        if let Some(group) = self.group.take() {
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+        kill_marked(&self.task);
+    }
+}
+
+impl Drop for Processes {
+    fn drop(&mut self) {
+        if !self.swept {
+            self.sweep();
+        }
+    }
+}
+
+/// A process that left the group still has the task's name in its environment.
+fn kill_marked(id: &str) {
     let Ok(processes) = std::fs::read_dir("/proc") else { return };
     let mark = format!("/v4/{id}");
     for process in processes.flatten() {

@@ -3,11 +3,7 @@ use super::{
     Ecs,
     task::{Order, Purchase, Status, Task},
 };
-use crate::aws::{
-    failure::AwsFailure,
-    input::{Input, page},
-    names::short,
-};
+use crate::aws::{failure::AwsFailure, input::Input, names::short};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
 
@@ -103,21 +99,28 @@ impl Ecs {
         let launch_type = input.text("launchType")?;
         let instance = input.text("containerInstance")?.map(short);
         let desired = input.text("desiredStatus")?.unwrap_or("RUNNING");
-        let all: Vec<String> = self
-            .tasks
-            .all()
-            .filter(|task| {
-                task.cluster == cluster
-                    && task.matches_desired(desired)
-                    && family.is_none_or(|it| it == task.definition.family)
-                    && started_by.is_none_or(|it| Some(it) == task.started_by.as_deref())
-                    && launch_type.is_none_or(|it| it == task.launch_type())
-                    && instance.is_none_or(|it| Some(it) == task.instance.as_deref())
-            })
-            .map(|task| self.names.task(&cluster, &task.id))
-            .collect();
-        let page = page(all, input.text("nextToken")?, input.number("maxResults")?, MOST)?;
-        Ok(json!({ "taskArns": page.elements, "nextToken": page.next }))
+        let asked = usize::try_from(input.number("maxResults")?.unwrap_or(MOST as i64));
+        let asked = asked.ok().filter(|asked| (1..=MOST).contains(asked));
+        let asked =
+            asked.ok_or_else(|| AwsFailure::parameter("maxResults must be between 1 and 100."))?;
+        // The number of the last task that was told, so that tasks that end between two pages hide no others.
+        let token = input.text("nextToken")?.map(str::parse::<u64>).transpose();
+        let token = token.map_err(|_| AwsFailure::parameter("Invalid token."))?;
+        let from = token.map_or(0, |last| last + 1);
+        let mut found = self.tasks.by_number.range(from..).filter(|(_, task)| {
+            task.cluster == cluster
+                && task.matches_desired(desired)
+                && family.is_none_or(|it| it == task.definition.family)
+                && started_by.is_none_or(|it| Some(it) == task.started_by.as_deref())
+                && launch_type.is_none_or(|it| it == task.launch_type())
+                && instance.is_none_or(|it| Some(it) == task.instance.as_deref())
+        });
+        let page: Vec<(&u64, &Task)> = found.by_ref().take(asked).collect();
+        let last = page.last().map(|(number, _)| number.to_string());
+        let next = last.filter(|_| found.next().is_some());
+        let arns: Vec<String> =
+            page.iter().map(|(_, task)| self.names.task(&cluster, &task.id)).collect();
+        Ok(json!({ "taskArns": arns, "nextToken": next }))
     }
 
     pub(super) fn stop_task(&mut self, input: Input<'_>) -> Result<Value, AwsFailure> {
