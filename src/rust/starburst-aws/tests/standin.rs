@@ -1,21 +1,26 @@
 //! The stand-in for ECS and Service Quotas, driven by the SDK's own clients.
 #![allow(clippy::unwrap_used, clippy::panic)] // a test's helper fails its test
+mod common;
+
 use aws_sdk_ecs::{
     Client,
     config::{BehaviorVersion, Credentials, Region, retry::RetryConfig},
     operation::run_task::{RunTaskOutput, builders::RunTaskFluentBuilder},
     types::{
         AssignPublicIp, AwsVpcConfiguration, CapacityProviderStrategyItem, Compatibility,
-        ContainerDefinition, ContainerOverride, LaunchType, NetworkConfiguration, NetworkMode,
-        PropagateTags, Tag, Task, TaskField, TaskOverride, TaskStopCode,
+        ContainerDefinition, ContainerOverride, LaunchType, LogConfiguration, LogDriver,
+        NetworkConfiguration, NetworkMode, PropagateTags, Tag, Task, TaskField, TaskOverride,
+        TaskStopCode,
     },
 };
 use aws_smithy_http_client::Builder;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use common::Bucket;
 use starburst_testkit::aws::{
     AwsServer, FARGATE_ON_DEMAND, FARGATE_SPOT, Fault, NO_CAPACITY, Rule, Settings,
 };
+use starburst_testkit::s3::S3Server;
 use std::time::{Duration, Instant};
 
 const CLUSTER: &str = "lab";
@@ -35,18 +40,22 @@ fn settings() -> Settings {
     }
 }
 
+fn ecs_at(endpoint: &str) -> Client {
+    let config = aws_sdk_ecs::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .http_client(Builder::new().build_http())
+        .credentials_provider(Credentials::new("key", "secret", None, None, "test"))
+        .region(Region::new("us-east-1"))
+        .endpoint_url(endpoint)
+        .retry_config(RetryConfig::disabled())
+        .build();
+    Client::from_conf(config)
+}
+
 impl Lab {
     async fn new(settings: Settings) -> Self {
         let server = AwsServer::start(settings).await.unwrap();
-        let config = aws_sdk_ecs::Config::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .http_client(Builder::new().build_http())
-            .credentials_provider(Credentials::new("key", "secret", None, None, "test"))
-            .region(Region::new("us-east-1"))
-            .endpoint_url(server.endpoint())
-            .retry_config(RetryConfig::disabled())
-            .build();
-        let lab = Self { server, ecs: Client::from_conf(config) };
+        let lab = Self { ecs: ecs_at(&server.endpoint()), server };
         lab.register("1024", "2048", 2).await;
         lab
     }
@@ -56,6 +65,15 @@ impl Lab {
             .name("worker")
             .image("registry/worker:1")
             .stop_timeout(stop_timeout)
+            .log_configuration(
+                LogConfiguration::builder()
+                    .log_driver(LogDriver::Awslogs)
+                    .options("awslogs-group", "starburst")
+                    .options("awslogs-region", "us-east-1")
+                    .options("awslogs-stream-prefix", "starburst")
+                    .build()
+                    .unwrap(),
+            )
             .build();
         let request = self
             .ecs
@@ -478,6 +496,69 @@ async fn quotas_are_asked_with_their_own_client() {
     assert_eq!(code(ask().await), "ResourceAlreadyExistsException");
     lab.server.set_quota(FARGATE_SPOT, Some(64.0));
     assert_eq!(get().await.unwrap().quota().unwrap().value(), Some(64.0));
+}
+
+/// A process that is killed when dropped.
+struct Killed(std::process::Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// `tools/test.sh` installs moto and names its Python in STARBURST_MOTO_PYTHON; elsewhere there is nothing to test against.
+#[tokio::test]
+async fn clusters_and_buckets_come_from_moto_and_logs_go_there() {
+    let Ok(python) = std::env::var("STARBURST_MOTO_PYTHON") else {
+        eprintln!("no STARBURST_MOTO_PYTHON: not tested against moto");
+        return;
+    };
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let moto = std::process::Command::new(python)
+        .args(["-m", "moto.server", "-H", "127.0.0.1", "-p", &port.to_string()])
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn();
+    let _moto = Killed(moto.unwrap());
+    let listens = || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok();
+    within_bounds(async || listens().then_some(())).await;
+    let moto = format!("http://127.0.0.1:{port}");
+    ecs_at(&moto).create_cluster().cluster_name(CLUSTER).send().await.unwrap();
+    Bucket::at(&moto, "key", "secret").named("elsewhere").make().await;
+    let config = aws_sdk_cloudwatchlogs::Config::builder()
+        .behavior_version(aws_sdk_cloudwatchlogs::config::BehaviorVersion::latest())
+        .http_client(Builder::new().build_http())
+        .credentials_provider(Credentials::new("key", "secret", None, None, "test"))
+        .region(Region::new("us-east-1"))
+        .endpoint_url(&moto)
+        .build();
+    let logs = aws_sdk_cloudwatchlogs::Client::from_conf(config);
+    logs.create_log_group().log_group_name("starburst").send().await.unwrap();
+
+    let endpoint = Some(moto);
+    let settings = Settings {
+        clusters: Vec::new(),
+        moto: endpoint.clone(),
+        logs_endpoint: endpoint,
+        ..settings()
+    };
+    let lab = Lab::new(settings).await;
+    let arn = &arns(&lab.on_demand("echo one; echo two", 1).await)[0];
+    lab.reach(arn, "STOPPED").await;
+    let stream = format!("starburst/worker/{}", id(arn));
+    let events = logs.get_log_events().log_group_name("starburst").log_stream_name(stream);
+    let events = events.send().await.unwrap();
+    let lines: Vec<_> = events.events().iter().filter_map(|event| event.message()).collect();
+    assert_eq!(lines, ["one", "two"]);
+
+    let s3 = S3Server::start().await;
+    lab.server.attach(&s3);
+    let bucket = Bucket::on(&s3).await;
+    let body = bytes::Bytes::from_static(b"x");
+    bucket.clone().named("elsewhere").one_try().create(&common::key(), body.clone()).await.unwrap();
+    assert!(bucket.named("nowhere").one_try().create(&common::key(), body).await.is_err());
 }
 
 /// The body of a plain GET request.

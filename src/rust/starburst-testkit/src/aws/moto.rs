@@ -54,8 +54,8 @@ async fn cluster(moto: &str, name: &str) -> Option<Cluster> {
     Some(cluster)
 }
 
-/// moto's CloudFormation does not make capacity providers. So one that is an output of a stack counts as made, and the stack's
-/// parameters tell what its instances are.
+/// moto's CloudFormation does not make capacity providers. So one that is an output of a stack, or has the stack's name, counts as
+/// made, and the stack's parameters tell what its instances are.
 async fn provider(moto: &str, name: &str) -> Option<Provider> {
     let answer = ask(moto, "DescribeCapacityProviders", json!({ "capacityProviders": [name] }));
     if let Some(answer) = answer.await
@@ -66,7 +66,8 @@ async fn provider(moto: &str, name: &str) -> Option<Provider> {
     let body = "Action=DescribeStacks&Version=2010-05-15";
     let (_, stacks) = client::query(moto, "cloudformation", body).await.ok()?;
     let stacks = String::from_utf8_lossy(&stacks).into_owned();
-    let output = format!("<OutputValue>{name}</OutputValue>");
-    let stack = stacks.split("<StackId>").find(|stack| stack.contains(&output))?;
+    let marks = ["OutputValue", "StackName"].map(|tag| format!("<{tag}>{name}</{tag}>"));
+    let is_its = |stack: &&str| marks.iter().any(|mark| stack.contains(mark));
+    let stack = stacks.split("<StackId>").find(is_its)?;
     Some(Provider::known(name, stack))
 }
