@@ -1,6 +1,8 @@
 //! Stand-ins for the seams of `starburst-core`, and the contract tests that real and stand-in both pass.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test helper fails its test
 
+#[cfg(feature = "aws")]
+pub mod aws;
 pub mod decoders;
 mod fake_launcher;
 mod fault_store;
@@ -11,6 +13,8 @@ pub mod s3;
 mod seeded_ids;
 pub mod sim;
 pub mod store_contract;
+#[cfg(feature = "aws")]
+mod token_bucket;
 
 pub use fake_launcher::FakeLauncher;
 pub use fault_store::{Fault, FaultStore, Operation};

@@ -67,6 +67,9 @@ pub(super) async fn answer(
         return Err(Closed);
     }
     let (operation, key) = Operation::of(request.method(), request.uri());
+    let bucket = request.uri().path().trim_start_matches('/').split('/').next();
+    let bucket = bucket.unwrap_or_default().to_owned();
+    state.observe(operation, &bucket, &key);
     let in_flight = state.tally.request(operation);
     // The whole body first, so that an early answer does not meet a client that is still sending.
     let (head, body) = request.into_parts();
@@ -89,6 +92,7 @@ pub(super) async fn answer(
         }
         Instead::Do(afterwards) => afterwards,
     };
+    state.adopt(&bucket).await;
     let method = head.method.clone();
     let answer = ask(state, &method, Request::from_parts(head, Body::from(body))).await?;
     match afterwards {

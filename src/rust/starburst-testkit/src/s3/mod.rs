@@ -17,7 +17,7 @@ mod lists;
 mod objects;
 mod operation;
 mod pace;
-mod query;
+pub(crate) mod query;
 mod random;
 mod service;
 mod state;
@@ -81,6 +81,19 @@ impl S3Server {
     /// No more faults.
     pub fn clear_rules(&self) {
         self.state.rules.lock().clear();
+    }
+
+    /// Asks about each bucket that is not known; one that exists there is made here, empty.
+    pub fn set_origin<F>(&self, exists: impl Fn(String) -> F + Send + Sync + 'static)
+    where
+        F: Future<Output = bool> + Send + 'static,
+    {
+        self.state.outside.lock().origin = Some(Arc::new(move |bucket| Box::pin(exists(bucket))));
+    }
+
+    /// Tells of each request: operation, bucket, and key.
+    pub fn set_observer(&self, observer: impl Fn(Operation, &str, &str) + Send + Sync + 'static) {
+        self.state.outside.lock().observer = Some(Arc::new(observer));
     }
 
     /// Begins the random numbers of rules and latency anew; without it they are the same for each server.

@@ -1,5 +1,6 @@
 //! How long a request waits, and how many a second are let in.
 use super::random::Random;
+use crate::token_bucket::TokenBucket;
 use std::time::{Duration, Instant};
 
 /// What each request waits before anything is done: `base`, and an exponentially distributed tail.
@@ -20,29 +21,9 @@ pub struct Limits {
     pub reads_per_second: Option<f64>,
 }
 
-#[derive(Debug)]
-struct TokenBucket {
-    rate: f64,
-    tokens: f64,
-    filled: Instant,
-}
-
-impl TokenBucket {
-    /// Below one a second it still holds one, or no request would ever pass.
-    fn new(rate: f64, now: Instant) -> Self {
-        Self { rate, tokens: rate.max(1.0), filled: now }
-    }
-
-    fn take(&mut self, now: Instant) -> bool {
-        let since = now.saturating_duration_since(self.filled).as_secs_f64();
-        self.tokens = (self.tokens + since * self.rate).min(self.rate.max(1.0));
-        self.filled = now;
-        let enough = self.tokens >= 1.0;
-        if enough {
-            self.tokens -= 1.0;
-        }
-        enough
-    }
+/// Below one a second it still holds one, or no request would ever pass.
+fn bucket(rate: f64, now: Instant) -> TokenBucket {
+    TokenBucket::new(rate.max(1.0), rate, now)
 }
 
 /// Latency and limits in force.
@@ -68,8 +49,8 @@ impl Pace {
     }
 
     pub(super) fn set_limits(&mut self, limits: Limits, now: Instant) {
-        self.writes = limits.writes_per_second.map(|rate| TokenBucket::new(rate, now));
-        self.reads = limits.reads_per_second.map(|rate| TokenBucket::new(rate, now));
+        self.writes = limits.writes_per_second.map(|rate| bucket(rate, now));
+        self.reads = limits.reads_per_second.map(|rate| bucket(rate, now));
     }
 
     pub(super) fn wait(&mut self) -> Duration {
@@ -79,7 +60,7 @@ impl Pace {
     /// False if the request comes too soon.
     pub(super) fn admits(&mut self, is_write: bool, now: Instant) -> bool {
         let bucket = if is_write { &mut self.writes } else { &mut self.reads };
-        bucket.as_mut().is_none_or(|bucket| bucket.take(now))
+        bucket.as_mut().is_none_or(|bucket| bucket.take(1, now))
     }
 }
 

@@ -4,6 +4,7 @@ use super::{
     faults::Rules,
     link::Links,
     objects::Objects,
+    operation::Operation,
     pace::{Limits, Pace},
     service::Service,
 };
@@ -14,6 +15,8 @@ use s3s::{
     service::{S3Service, S3ServiceBuilder},
 };
 use std::{
+    fmt,
+    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -24,6 +27,26 @@ use std::{
 /// Chosen once, so that tests that set no seed are the same each time.
 const SEED: u64 = 20_261_101;
 
+/// Asks whether a bucket exists somewhere else.
+pub(super) type Origin = Arc<dyn Fn(String) -> Asked + Send + Sync>;
+/// The answer to that.
+pub(super) type Asked = Pin<Box<dyn Future<Output = bool> + Send>>;
+/// Told of an operation, its bucket and its key.
+pub(super) type Observer = Arc<dyn Fn(Operation, &str, &str) + Send + Sync>;
+
+/// What a server has to do with the world around it.
+#[derive(Default)]
+pub(super) struct Outside {
+    pub(super) origin: Option<Origin>,
+    pub(super) observer: Option<Observer>,
+}
+
+impl fmt::Debug for Outside {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Outside").finish_non_exhaustive()
+    }
+}
+
 /// A running server.
 #[derive(Debug)]
 pub(super) struct State {
@@ -33,6 +56,8 @@ pub(super) struct State {
     pub(super) pace: Mutex<Pace>,
     pub(super) tally: Tally,
     pub(super) links: Links,
+    /// Who is asked about a bucket that is not known, and who is told of each request.
+    pub(super) outside: Mutex<Outside>,
     network: AtomicBool,
     answers: AtomicU64,
     bucket: &'static str,
@@ -56,6 +81,7 @@ impl State {
             pace: Mutex::new(Pace::new(SEED)),
             tally: Tally::default(),
             links: Links::default(),
+            outside: Mutex::new(Outside::default()),
             network: AtomicBool::new(true),
             answers: AtomicU64::new(0),
             bucket,
@@ -108,6 +134,23 @@ impl State {
             Ok(bucket.objects.get_mut(key).map(|object| object.overwrite(body)).is_some())
         });
         found.unwrap_or(false)
+    }
+
+    /// A bucket that is not known, but exists where it may come from, is made, empty.
+    pub(super) async fn adopt(&self, bucket: &str) {
+        let origin = self.outside.lock().origin.clone();
+        let Some(origin) = origin else { return };
+        let known = self.objects.within(bucket, |_| Ok(())).is_ok();
+        if !known && !bucket.is_empty() && origin(bucket.to_owned()).await {
+            self.objects.create_bucket(bucket.to_owned());
+        }
+    }
+
+    pub(super) fn observe(&self, operation: Operation, bucket: &str, key: &str) {
+        let observer = self.outside.lock().observer.clone();
+        if let Some(observer) = observer {
+            observer(operation, bucket, key);
+        }
     }
 
     pub(super) fn uploads(&self) -> usize {
