@@ -120,10 +120,7 @@ session_errors <- function(handle, call = rlang::caller_env()) {
 task_log <- function(handle, id, call) {
   unwrap_native(rs_refresh(handle), call)
   left <- fetch_row(unwrap_native(rs_fetch(handle, id), call), 1L)
-  printed <- ""
-  if (!is.na(left$worker) && left$log[[2]] > left$log[[1]]) {
-    printed <- unwrap_native(rs_log(handle, left$worker, left$log[[1]], left$log[[2]], 0), call)
-  }
+  printed <- unwrap_native(rs_printed(handle, id), call)
   # What broke a task is part of its log, with the last words of its R.
   paste0(printed, if (!is.na(left$message)) paste0(left$message, "\n"))
 }

@@ -6,6 +6,8 @@ error_kinds <- c(
   "permission",
   "unauthenticated",
   "capacity",
+  "quota",
+  "cost",
   "unavailable",
   "worker_lost",
   "data",

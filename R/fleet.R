@@ -25,8 +25,7 @@ new_fleet <- function(settings) {
 
 fleet_handle <- function(fleet) {
   if (is.null(fleet$handle)) {
-    config <- native_config(fleet$settings, detached = FALSE)
-    fleet$handle <- unwrap_native(rs_session_create(config), quote(plan(starburst)))
+    fleet$handle <- create_session(fleet$settings, detached = FALSE, call = quote(plan(starburst)))
     # R runs finalizers newest first: registered after the handle was made, this one still finds it.
     reg.finalizer(fleet, function(fleet) fleet_stop(fleet, keep = FALSE), onexit = TRUE)
   }

@@ -37,8 +37,7 @@ fetch_row <- function(columns, i) {
     value = columns$value[[i]],
     message = columns$message[[i]],
     worker = columns$worker[[i]],
-    attempt = columns$attempt[[i]],
-    log = c(columns$log_from[[i]], columns$log_to[[i]])
+    attempt = columns$attempt[[i]]
   )
 }
 

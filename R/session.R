@@ -83,8 +83,7 @@ starburst_session <- function(
   auto_quota_request = FALSE
 ) {
   settings <- check_settings(mget(launch_arguments), session_timeout, absolute_timeout)
-  config <- native_config(settings, detached = TRUE)
-  StarburstSession$new(unwrap_native(rs_session_create(config)))
+  StarburstSession$new(create_session(settings, detached = TRUE, call = rlang::current_env()))
 }
 
 #' @rdname starburst_session

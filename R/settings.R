@@ -35,23 +35,17 @@ check_settings <- function(
     launch_type = launch_type
   )
   settings["region"] <- list(given$region)
-  refuse_what_is_not_local(settings, given$image, given$environment, call)
+  if (settings$launch_type == "LOCAL") {
+    refuse_what_is_not_local(given$image, given$environment, call)
+  } else {
+    settings$aws <- check_aws(settings, given, call)
+    # Where nothing is set up, this says so before anything else is done.
+    account_settings(settings$region, call = call)
+  }
   settings
 }
 
-# Nothing is set up in an AWS account yet: say what works now.
-refuse_what_is_not_local <- function(settings, image, environment, call) {
-  if (settings$launch_type != "LOCAL") {
-    starburst_abort(
-      c(
-        sprintf("`launch_type = \"%s\"` needs AWS, which this version cannot use yet", settings$launch_type),
-        i = "use `launch_type = \"LOCAL\"` to run workers on this machine"
-      ),
-      kind = "not_set_up",
-      arg = "launch_type",
-      call = call
-    )
-  }
+refuse_what_is_not_local <- function(image, environment, call) {
   if (!is.null(image)) {
     abort_input(
       "image",
@@ -93,7 +87,7 @@ log_directory <- function(durable) {
 }
 
 # What the native side needs to know of this machine and this R.
-native_config <- function(settings, detached) {
+native_config <- function(settings, detached, call = rlang::caller_env()) {
   # Text that is absent is NULL, and stays in the list.
   settings["region"] <- list(settings[["region"]])
   libraries <- paste(.libPaths(), collapse = .Platform$path.sep)
@@ -124,8 +118,14 @@ native_config <- function(settings, detached) {
       future = as.character(utils::packageVersion("future"))
     )
   )
+  config["profile"] <- list(settings$profile)
+  if (!is.null(settings$aws)) {
+    on_aws <- aws_config(settings, call)
+    config[c("aws", "region", "store")] <- on_aws[c("aws", "region", "store")]
+    config["profile"] <- list(on_aws$profile)
+  }
   # Rust takes text as UTF-8.
-  lapply(config, function(x) if (is.character(x)) enc2utf8(x) else x)
+  rapply(config, enc2utf8, classes = "character", how = "replace")
 }
 
 worker_program <- function() {

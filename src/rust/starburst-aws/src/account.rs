@@ -77,6 +77,13 @@ static OPENED: Mutex<Option<Opened>> = Mutex::new(None);
 
 type Opened = HashMap<(u32, Access), Arc<Shared>>;
 
+/// Connections for requests that do not come from the SDK.
+pub(crate) fn connector() -> Connector {
+    let settings = HttpConnectorSettings::builder().connect_timeout(CONNECT).build();
+    let tls = Provider::Rustls(CryptoMode::Ring);
+    Connector::builder().tls_provider(tls).connector_settings(settings).build()
+}
+
 impl Account {
     /// Opens a way to AWS, once for each process and `access`. Makes no request to a service, so what is wrong shows with
     /// the first call. Where nothing else says which region, the metadata of an instance may be asked.
@@ -202,14 +209,7 @@ impl Account {
 
     /// Connections for requests that do not come from the SDK.
     pub(crate) fn connector(&self) -> &Connector {
-        self.shared.connector.get_or_init(|| {
-            Connector::builder()
-                .tls_provider(Provider::Rustls(CryptoMode::Ring))
-                .connector_settings(
-                    HttpConnectorSettings::builder().connect_timeout(CONNECT).build(),
-                )
-                .build()
-        })
+        self.shared.connector.get_or_init(connector)
     }
 
     /// Who the credentials belong to.

@@ -3,6 +3,7 @@
 pub mod account;
 pub mod call;
 pub mod ecr;
+pub mod ecs;
 mod identity;
 pub mod logs;
 pub mod prices;

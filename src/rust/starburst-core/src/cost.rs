@@ -1,5 +1,6 @@
 //! What workers and requests cost, and what the user's ceilings on it allow. Sums only: the prices come from outside.
 use crate::{clock::UnixMillis, ids::WorkerId};
+use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, time::Duration};
 
 /// USD for a PUT, a COPY, a POST or a LIST on S3 Standard in us-east-1 (AWS, November 2026).
@@ -8,7 +9,7 @@ const USD_PER_WRITE: f64 = 0.005 / 1000.0;
 const USD_PER_READ: f64 = 0.0004 / 1000.0;
 
 /// What one worker costs.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Price {
     /// USD for an hour of one worker.
     pub usd_per_hour: f64,
@@ -66,6 +67,11 @@ impl Bill {
         known.0.end = known.0.end.max(seen.end);
     }
 
+    /// Whether this worker was noted.
+    pub fn has(&self, worker: &WorkerId) -> bool {
+        self.workers.contains_key(worker)
+    }
+
     /// What all workers cost up to `now`, in USD: those that ended as they ended, the others up to now.
     pub fn total(&self, now: UnixMillis) -> f64 {
         let charge = |(span, price): &(Span, Price)| {
@@ -88,7 +94,7 @@ impl Bill {
 }
 
 /// The most a user wants to spend. `None`: no ceiling.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Ceiling {
     /// `max_hourly_cost`: USD an hour, for all workers together.
     pub max_hourly_usd: Option<f64>,

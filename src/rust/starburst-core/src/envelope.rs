@@ -44,6 +44,8 @@ pub enum Kind {
     Signals = 7,
     /// A chunk of large data.
     Blob = 8,
+    /// Who starts workers.
+    Lead = 9,
 }
 
 /// Frames a body, compressed when that makes it smaller by a tenth, but at most to a 64th and 64 KiB less.

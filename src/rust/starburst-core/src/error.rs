@@ -73,6 +73,18 @@ pub enum Error {
         /// The last reason.
         message: String,
     },
+    /// The account's quota has no room for a single worker.
+    #[error("{message}")]
+    Quota {
+        /// What is needed, what there is, and what to do.
+        message: String,
+    },
+    /// A ceiling on cost does not allow it, or stopped it.
+    #[error("{message}")]
+    Cost {
+        /// Which, and what it comes to.
+        message: String,
+    },
     /// A service beside the store did not do what it was asked.
     #[error("{message}")]
     Service {
@@ -107,6 +119,10 @@ pub enum ErrorKind {
     Unauthenticated,
     /// The launcher has no room now.
     Capacity,
+    /// The account's quota is too small.
+    Quota,
+    /// A ceiling on cost.
+    Cost,
     /// Try again later.
     Unavailable,
     /// Workers died again and again.
@@ -139,6 +155,9 @@ impl Error {
                 | StoreError::Unavailable { .. },
             ) => ErrorKind::Unavailable,
             Error::Launch(LaunchError::Refused { .. }) => ErrorKind::Capacity,
+            Error::Launch(LaunchError::Denied { kind, .. }) => *kind,
+            Error::Quota { .. } => ErrorKind::Quota,
+            Error::Cost { .. } => ErrorKind::Cost,
             Error::Launch(LaunchError::Failed { .. }) | Error::WorkersLost { .. } => {
                 ErrorKind::WorkerLost
             }
@@ -177,6 +196,8 @@ impl Error {
             | Error::Version { .. }
             | Error::Refused { .. }
             | Error::WorkersLost { .. }
+            | Error::Quota { .. }
+            | Error::Cost { .. }
             | Error::Internal { .. } => None,
         }
     }
@@ -204,12 +225,14 @@ impl Error {
 
 impl ErrorKind {
     /// Every kind, for the test that compares them with the classes R documents.
-    pub const ALL: [ErrorKind; 11] = [
+    pub const ALL: [ErrorKind; 13] = [
         ErrorKind::InvalidInput,
         ErrorKind::NotFound,
         ErrorKind::Permission,
         ErrorKind::Unauthenticated,
         ErrorKind::Capacity,
+        ErrorKind::Quota,
+        ErrorKind::Cost,
         ErrorKind::Unavailable,
         ErrorKind::WorkerLost,
         ErrorKind::Data,
@@ -226,6 +249,8 @@ impl ErrorKind {
             ErrorKind::Permission => "permission",
             ErrorKind::Unauthenticated => "unauthenticated",
             ErrorKind::Capacity => "capacity",
+            ErrorKind::Quota => "quota",
+            ErrorKind::Cost => "cost",
             ErrorKind::Unavailable => "unavailable",
             ErrorKind::WorkerLost => "worker_lost",
             ErrorKind::Data => "data",

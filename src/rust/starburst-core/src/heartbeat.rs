@@ -49,6 +49,9 @@ pub struct Heartbeat {
     pub process: ProcessId,
     /// When it started, on its own clock.
     pub started_at: UnixMillis,
+    /// When this was written, on its own clock.
+    #[serde(default)]
+    pub at: UnixMillis,
     /// Tasks it has finished.
     pub finished: u64,
     /// Time it spent evaluating, in milliseconds.

@@ -137,6 +137,10 @@ impl SessionKeys {
     pub fn owner(&self) -> Key {
         self.key(format_args!("owner"))
     }
+    /// Who starts workers, where several could.
+    pub fn lead(&self) -> Key {
+        self.key(format_args!("lead"))
+    }
     /// All segments.
     pub fn segments(&self) -> Key {
         self.key(format_args!("segments"))

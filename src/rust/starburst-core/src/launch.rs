@@ -1,7 +1,11 @@
 //! The launcher seam: starts workers, watches them, stops them, and finds their logs.
 use crate::{
+    clock::UnixMillis,
+    error::ErrorKind,
     heartbeat::ProcessId,
     ids::{SessionId, WorkerId},
+    store::Cause,
+    waves::Limits,
 };
 use async_trait::async_trait;
 
@@ -23,11 +27,22 @@ pub struct LaunchSpec {
 /// Why workers did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum LaunchError {
-    /// Not now: no room.
+    /// Not now: no room. There may be some later.
     #[error("no room to start a worker: {message}")]
     Refused {
         /// What the launcher said.
         message: String,
+    },
+    /// A service refused, for a reason that does not pass by itself.
+    #[error("cannot start a worker: {message}")]
+    Denied {
+        /// What it amounts to.
+        kind: ErrorKind,
+        /// What did not come about.
+        message: String,
+        /// What the service said, and what to do.
+        #[source]
+        source: Cause,
     },
     /// It cannot work as things are.
     #[error("cannot start a worker: {message}")]
@@ -46,6 +61,26 @@ pub enum Fate {
     Gone(String),
     /// This launcher cannot tell.
     Unknown,
+}
+
+/// The workers that a launcher started at once.
+#[derive(Debug, Default)]
+pub struct Launched {
+    /// Those that were started.
+    pub workers: Vec<WorkerId>,
+    /// Why the others were not.
+    pub refused: Option<LaunchError>,
+}
+
+/// What is wanted of a worker's log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogPart {
+    /// A part of it by place, where logs are files.
+    Span(LogSpan),
+    /// What was written between two times, where they are not.
+    During(UnixMillis, UnixMillis),
+    /// The last bytes.
+    Tail(u64),
 }
 
 /// A part of a worker's log.
@@ -73,20 +108,35 @@ pub trait Launcher: Fates {
     /// [`LaunchError`] when it certainly did not start.
     async fn launch(&self, spec: &LaunchSpec) -> Result<(), LaunchError>;
 
+    /// Starts several workers. A launcher that names its workers itself starts them in groups, each with a name of its
+    /// own instead of the one asked for.
+    async fn launch_all(&self, specs: &[LaunchSpec]) -> Launched {
+        let mut launched = Launched::default();
+        for spec in specs {
+            match self.launch(spec).await {
+                Ok(()) => launched.workers.push(spec.worker.clone()),
+                Err(error) => {
+                    launched.refused = Some(error);
+                    break;
+                }
+            }
+        }
+        launched
+    }
+
+    /// How many vCPU may be used for workers, and are used by others. No limit where there is none.
+    async fn limits(&self) -> Limits {
+        Limits { vcpu: None, used_by_others: 0.0, most_workers: None }
+    }
+
     /// Asks a worker to stop, and makes it stop if it does not. Idempotent.
     async fn stop(&self, worker: &WorkerId, process: Option<&ProcessId>);
 
     /// Tells a worker to look at its claims now, where the launcher can reach it. It would look by itself, later.
     async fn nudge(&self, _worker: &WorkerId) {}
 
-    /// What a worker's R printed: a span of it, or the last `tail` bytes. Empty when there is none.
-    async fn log(
-        &self,
-        session: &SessionId,
-        worker: &WorkerId,
-        span: Option<LogSpan>,
-        tail: u64,
-    ) -> String;
+    /// What a worker's R printed. Empty when there is nothing.
+    async fn log(&self, session: &SessionId, worker: &WorkerId, part: LogPart) -> String;
 
     /// Deletes the logs of a session.
     async fn forget_logs(&self, session: &SessionId);

@@ -6,6 +6,7 @@
 pub mod blob;
 pub mod client;
 pub mod clock;
+pub mod compute;
 pub mod cost;
 pub mod downloads;
 pub mod envelope;
@@ -14,6 +15,7 @@ pub mod heartbeat;
 pub mod ids;
 pub mod key;
 pub mod launch;
+pub mod lead;
 pub mod lease;
 pub mod ledger;
 pub mod manifest;

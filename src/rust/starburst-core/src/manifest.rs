@@ -1,6 +1,7 @@
 //! A session's configuration and state: one object, changed by compare-and-swap.
 use crate::{
     clock::UnixMillis,
+    compute::{Budget, Compute},
     ids::{ClientId, Nonce, SessionId},
     pace::Pace,
 };
@@ -62,6 +63,15 @@ pub struct Manifest {
     pub memory_mib: u64,
     /// Where workers run: `LOCAL`, `FARGATE` or `EC2`.
     pub launch_type: String,
+    /// How to start workers there.
+    #[serde(default)]
+    pub compute: Compute,
+    /// What workers cost, and may cost; none where they cost nothing.
+    #[serde(default)]
+    pub budget: Option<Budget>,
+    /// Why it was closed, when it was not by a user's wish.
+    #[serde(default)]
+    pub closed_because: Option<String>,
     /// The longest one task may run; no limit when absent.
     pub task_timeout: Option<Duration>,
     /// A worker of a detached session leaves when it found nothing to do for so long.
@@ -94,6 +104,10 @@ impl Manifest {
     pub fn closed(mut self) -> Self {
         self.state = SessionState::Closed;
         self
+    }
+    /// The manifest of a session that was stopped for a reason that its users are told.
+    pub fn closed_because(self, reason: &str) -> Self {
+        Self { closed_because: Some(reason.to_owned()), ..self.closed() }
     }
     /// Whether workers should work for it now.
     pub fn is_live(&self, now: UnixMillis) -> bool {

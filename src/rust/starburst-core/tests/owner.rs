@@ -53,6 +53,8 @@ async fn stays(lifetime: Lifetime, pace: Pace, minutes: u64, seed: u64) -> (Dura
         cpu: 1.0,
         memory_mib: 1024,
         launch_type: "LOCAL".into(),
+        compute: starburst_core::compute::Compute::Local,
+        budget: None,
         task_timeout: None,
         idle_timeout: Duration::from_secs(3_600),
         absolute_timeout: Duration::from_secs(100_000),

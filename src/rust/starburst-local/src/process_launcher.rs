@@ -7,7 +7,7 @@ use starburst_core::{
     clock::Clock,
     heartbeat::ProcessId,
     ids::{SessionId, WorkerId},
-    launch::{Fate, Fates, LaunchError, LaunchSpec, Launcher, LogSpan},
+    launch::{Fate, Fates, LaunchError, LaunchSpec, Launcher, LogPart, LogSpan},
 };
 use std::{
     collections::HashMap,
@@ -186,17 +186,17 @@ impl Launcher for ProcessLauncher {
         }
     }
 
-    async fn log(
-        &self,
-        session: &SessionId,
-        worker: &WorkerId,
-        span: Option<LogSpan>,
-        tail: u64,
-    ) -> String {
+    async fn log(&self, session: &SessionId, worker: &WorkerId, part: LogPart) -> String {
         let path = log_path(&self.program.logs, session, worker);
         let read = tokio::task::spawn_blocking(move || {
             let len = std::fs::metadata(&path)?.len();
-            read_log(&path, span.unwrap_or(LogSpan { from: len.saturating_sub(tail), to: len }))
+            let span = match part {
+                LogPart::Span(span) => span,
+                LogPart::Tail(bytes) => LogSpan { from: len.saturating_sub(bytes), to: len },
+                // The lines of a file have no times.
+                LogPart::During(..) => return Ok(String::new()),
+            };
+            read_log(&path, span)
         });
         read.await.ok().and_then(Result::ok).unwrap_or_default()
     }

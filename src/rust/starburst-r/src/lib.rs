@@ -3,6 +3,7 @@
 //! Every call is short, or waits in steps during which Ctrl-C is looked for. Nothing calls R but the
 //! thread that R called.
 
+mod aws;
 mod convert;
 mod error;
 mod manage;

@@ -10,7 +10,7 @@ use starburst_core::{
     client::{self, Client},
     heartbeat::WorkerState,
     ids::{TaskId, WorkerId},
-    launch::LogSpan,
+    launch::LogPart,
     patrol::Verdict,
 };
 use std::{sync::Arc, time::Duration};
@@ -138,12 +138,18 @@ fn rs_delete(handle: Robj) -> Result<()> {
     Ok(runtime::wait(async { client.delete().await })??)
 }
 
-/// What a worker's R printed: a span of its log, or the last bytes.
+/// What an ended task printed.
 #[extendr]
-fn rs_log(handle: Robj, worker: &str, from: f64, to: f64, tail: f64) -> Result<String> {
+fn rs_printed(handle: Robj, id: &str) -> Result<String> {
+    let (client, id) = (client(&handle)?, TaskId::parse(id)?);
+    Ok(runtime::wait(async { client.printed(&id).await })??)
+}
+
+/// The last bytes of a worker's log.
+#[extendr]
+fn rs_worker_log(handle: Robj, worker: &str, bytes: f64) -> Result<String> {
     let (client, worker) = (client(&handle)?, WorkerId::parse(worker)?);
-    let span = (to > from).then_some(LogSpan { from: from as u64, to: to as u64 });
-    runtime::wait(async { client.log(&worker, span, tail as u64).await })
+    runtime::wait(async { client.log(&worker, LogPart::Tail(bytes as u64)).await })
 }
 
 /// All sessions of a store.
@@ -182,6 +188,7 @@ extendr_module! {
     fn rs_extend;
     fn rs_close;
     fn rs_delete;
-    fn rs_log;
+    fn rs_printed;
+    fn rs_worker_log;
     fn rs_sessions;
 }

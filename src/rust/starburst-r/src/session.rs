@@ -1,5 +1,6 @@
 //! Making sessions and attaching to them.
 use crate::{
+    aws,
     error::{RError, Result},
     runtime,
 };
@@ -7,9 +8,12 @@ use extendr_api::prelude::*;
 use starburst_aws::account::Access;
 use starburst_core::{
     client::{Client, Deps, SessionConfig},
+    compute::Compute,
     ids::SessionId,
+    key::SessionKeys,
     manifest::{ClientR, Lifetime},
     pace::Pace,
+    worker,
 };
 use starburst_local::{Durability, ProcessLauncher, WorkerProgram};
 use starburst_place::{Opened, Place};
@@ -45,7 +49,7 @@ pub(crate) fn client(handle: &Robj) -> Result<Arc<Client>> {
 }
 
 /// A field of a list that R has checked.
-fn field<T>(config: &List, name: &str) -> Result<T>
+pub(crate) fn field<T>(config: &List, name: &str) -> Result<T>
 where
     T: TryFrom<Robj>,
 {
@@ -63,11 +67,12 @@ fn seconds(config: &List, name: &str) -> Result<Duration> {
 }
 
 /// Where the store is, and what the environment does not say about getting there.
-fn place(config: &List) -> Result<(Place, Access)> {
+pub(crate) fn place(config: &List) -> Result<(Place, Access)> {
     let name: String = field(config, "store")?;
     let place = Place::parse(&name).map_err(|error| RError::Place(error.into()))?;
-    let region: Nullable<String> = field(config, "region")?;
-    Ok((place, Access { region: region.into_option(), ..Access::default() }))
+    let text = |name| field::<Nullable<String>>(config, name).map(Nullable::into_option);
+    let (region, profile) = (text("region")?, text("profile")?);
+    Ok((place, Access { region, profile, ..Access::default() }))
 }
 
 /// Store, launcher, clock and randomness.
@@ -114,6 +119,8 @@ fn session_config(config: &List) -> Result<SessionConfig> {
         cpu: number("cpu")?,
         memory_mib: number("memory_mib")? as u64,
         launch_type: field(config, "launch_type")?,
+        compute: Compute::Local,
+        budget: None,
         task_timeout: Duration::try_from_secs_f64(timeout).ok(),
         idle_timeout: seconds(config, "session_timeout")?,
         absolute_timeout: seconds(config, "absolute_timeout")?,
@@ -127,18 +134,31 @@ fn hold(client: Arc<Client>) -> Robj {
     ExternalPtr::new(Handle { client, pid: std::process::id() }).into()
 }
 
-/// Makes a session.
+/// Makes a session: its handle, and what its user is told before anything starts.
 #[extendr]
-fn rs_session_create(config: List) -> Result<Robj> {
-    let (deps, settings) = (deps(&config)?, session_config(&config)?);
+fn rs_session_create(config: List) -> Result<List> {
+    let (mut deps, mut settings) = (deps(&config)?, session_config(&config)?);
+    let mut message: Option<String> = None;
+    if let Some(of_aws) = aws::aws(&config) {
+        let prepared = aws::prepare(&config, &of_aws, &deps)?;
+        deps = aws::with_ecs(&config, deps, prepared.fleet.clone())?;
+        settings.compute = Compute::Ecs(Box::new(prepared.fleet));
+        settings.budget = prepared.budget;
+        message = Some(prepared.message);
+    }
     let client = runtime::wait(async { Client::create(deps, settings).await })??;
-    Ok(hold(client))
+    Ok(list!(handle = hold(client), message = message))
 }
 
 /// Attaches to a session.
 #[extendr]
 fn rs_session_attach(config: List, id: &str) -> Result<Robj> {
-    let (deps, id) = (deps(&config)?, SessionId::parse(id)?);
+    let (mut deps, id) = (deps(&config)?, SessionId::parse(id)?);
+    let keys = SessionKeys::new(id.clone());
+    let manifest = runtime::wait(async { worker::admit(&*deps.store, &keys).await })??;
+    if let Compute::Ecs(fleet) = manifest.value.compute {
+        deps = aws::with_ecs(&config, deps, *fleet)?;
+    }
     let client = runtime::wait(async { Client::attach(deps, id).await })??;
     Ok(hold(client))
 }

@@ -144,18 +144,16 @@ struct Rows {
     worker: Vec<Option<String>>,
     attempt: Vec<f64>,
     seconds: Vec<f64>,
-    log_from: Vec<f64>,
-    log_to: Vec<f64>,
 }
 
 impl Rows {
     fn add(&mut self, fetched: Option<Fetched>) {
-        let (mut material, mut message, mut log) = (None, None, None);
+        let (mut material, mut message) = (None, None);
         let (mut worker, mut attempt, mut ran_ms) = (None, 0, 0);
         let ending = match fetched {
             None => "open",
             Some(row) => {
-                (worker, attempt, ran_ms, log) = (row.worker, row.attempt, row.ran_ms, row.log);
+                (worker, attempt, ran_ms) = (row.worker, row.attempt, row.ran_ms);
                 match row.ending {
                     FetchedEnding::Value(there) => {
                         material = Some(there);
@@ -183,8 +181,6 @@ impl Rows {
         self.worker.push(worker.map(|w| w.to_string()));
         self.attempt.push(f64::from(attempt));
         self.seconds.push(ran_ms as f64 / 1e3);
-        self.log_from.push(log.map_or(0.0, |span| span.from as f64));
-        self.log_to.push(log.map_or(0.0, |span| span.to as f64));
     }
 
     fn into_list(self) -> Result<List> {
@@ -195,8 +191,6 @@ impl Rows {
             worker = self.worker,
             attempt = self.attempt,
             seconds = self.seconds,
-            log_from = self.log_from,
-            log_to = self.log_to
         ))
     }
 }

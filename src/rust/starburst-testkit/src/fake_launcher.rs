@@ -4,7 +4,7 @@ use parking_lot::Mutex;
 use starburst_core::{
     heartbeat::ProcessId,
     ids::{SessionId, WorkerId},
-    launch::{Fate, Fates, LaunchError, LaunchSpec, Launcher, LogSpan},
+    launch::{Fate, Fates, LaunchError, LaunchSpec, Launcher, LogPart},
 };
 use std::collections::HashMap;
 
@@ -57,7 +57,7 @@ impl Launcher for FakeLauncher {
     async fn stop(&self, worker: &WorkerId, _: Option<&ProcessId>) {
         self.set_fate(worker, Fate::Gone("stopped".into()));
     }
-    async fn log(&self, _: &SessionId, _: &WorkerId, _: Option<LogSpan>, _: u64) -> String {
+    async fn log(&self, _: &SessionId, _: &WorkerId, _: LogPart) -> String {
         String::new()
     }
     async fn forget_logs(&self, _: &SessionId) {}

@@ -35,8 +35,12 @@ pub(crate) struct Args {
     pub(crate) durable: bool,
     /// How long a running task gets once the worker is told to stop.
     pub(crate) grace: Duration,
+    /// Whether it runs as an ECS task: it then finds its id there, and shows R's output as its own.
+    pub(crate) on_ecs: bool,
 }
 
+/// Seconds that a running task gets on ECS: a task's time to stop is 120 s, and what is given back has to be written.
+const ECS_GRACE: f64 = 90.0;
 /// Sealed chunks that are kept in memory where the store is on this machine anyway.
 const IN_MEMORY: usize = 64 << 20;
 /// Sealed chunks that are kept on disk where the store is far away, for all workers of this user together.
@@ -54,17 +58,22 @@ impl Args {
         }
     }
 
-    pub(crate) fn parse() -> Result<Self, String> {
-        Self::from(lexopt::Parser::from_env())
+    /// `own_id` is asked for the id of a worker that finds it out for itself.
+    pub(crate) fn parse(own_id: impl FnOnce() -> Result<WorkerId, String>) -> Result<Self, String> {
+        Self::from(lexopt::Parser::from_env(), own_id)
     }
 
-    fn from(mut parser: lexopt::Parser) -> Result<Self, String> {
+    fn from(
+        mut parser: lexopt::Parser,
+        own_id: impl FnOnce() -> Result<WorkerId, String>,
+    ) -> Result<Self, String> {
         use lexopt::prelude::*;
         let (mut store, mut logs, mut r_home, mut scripts, mut session, mut worker) =
             (None, None, None, None, None, None);
         let mut access = Access::default();
         let (mut cache, mut cache_bytes) = (None, None);
-        let (mut cpu, mut rank, mut parent, mut durable, mut grace) = (1.0, 0, None, false, 1.0);
+        let (mut cpu, mut rank, mut parent, mut durable, mut grace) = (1.0, 0, None, false, None);
+        let (mut ranks, mut on_ecs) = (1, false);
         let text = |e: lexopt::Error| e.to_string();
         while let Some(arg) = parser.next().map_err(text)? {
             match arg {
@@ -93,33 +102,72 @@ impl Args {
                 }
                 Long("cpu") => cpu = parser.value().and_then(|v| v.parse()).map_err(text)?,
                 Long("rank") => rank = parser.value().and_then(|v| v.parse()).map_err(text)?,
+                Long("ranks") => ranks = parser.value().and_then(|v| v.parse()).map_err(text)?,
+                Long("on-ecs") => on_ecs = true,
                 Long("durable") => durable = true,
                 Long("parent") => {
                     parent = Some(parser.value().and_then(|v| v.parse()).map_err(text)?);
                 }
-                Long("grace") => grace = parser.value().and_then(|v| v.parse()).map_err(text)?,
+                Long("grace") => {
+                    grace = Some(parser.value().and_then(|v| v.parse()).map_err(text)?)
+                }
                 Long(_) | Short(_) | Value(_) => return Err(text(arg.unexpected())),
             }
         }
         let missing = |name: &str| format!("--{name} is missing");
+        let grace = grace.unwrap_or(if on_ecs { ECS_GRACE } else { 1.0 });
         let grace = Duration::try_from_secs_f64(grace).map_err(|e| e.to_string())?;
+        let store = store.ok_or_else(|| missing("store"))?;
+        let session = session.ok_or_else(|| missing("session"))?;
+        let worker: WorkerId = match worker {
+            Some(worker) => worker,
+            None if on_ecs => own_id()?,
+            None => return Err(missing("worker")),
+        };
+        if on_ecs {
+            // All that were started together were told the same rank.
+            rank += spread(&worker) % ranks.max(1);
+            logs = logs.or_else(|| Some(std::env::temp_dir().join("starburst-logs")));
+            r_home = r_home.or_else(home_of_r);
+            scripts = scripts.or_else(scripts_beside_the_program);
+        }
         Ok(Self {
-            store: store.ok_or_else(|| missing("store"))?,
+            store,
             access,
             cache,
             cache_bytes,
             logs: logs.ok_or_else(|| missing("logs"))?,
             r_home: r_home.ok_or_else(|| missing("r-home"))?,
             scripts: scripts.ok_or_else(|| missing("scripts"))?,
-            session: session.ok_or_else(|| missing("session"))?,
-            worker: worker.ok_or_else(|| missing("worker"))?,
+            session,
+            worker,
             cpu,
             rank,
             parent,
             durable,
             grace,
+            on_ecs,
         })
     }
+}
+
+/// A number that differs between workers.
+fn spread(worker: &WorkerId) -> u32 {
+    let mix = |sum: u32, byte: u8| sum.wrapping_mul(31).wrapping_add(u32::from(byte));
+    worker.as_str().bytes().fold(0, mix)
+}
+
+/// `R_HOME` of the R on the path.
+fn home_of_r() -> Option<PathBuf> {
+    let asked = std::process::Command::new("R").arg("RHOME").output().ok()?;
+    let home = PathBuf::from(String::from_utf8(asked.stdout).ok()?.trim());
+    Some(home).filter(|home| home.is_dir())
+}
+
+/// The R side of the worker, where it is installed: `worker/` next to the program's `bin/`.
+fn scripts_beside_the_program() -> Option<PathBuf> {
+    let program = std::env::current_exe().ok()?;
+    Some(program.parent()?.parent()?.join("worker")).filter(|scripts| scripts.is_dir())
 }
 
 fn path(parser: &mut lexopt::Parser) -> Result<PathBuf, String> {
@@ -132,9 +180,13 @@ mod tests {
 
     #[test]
     fn what_is_missing_or_odd_is_named() {
-        let parse = |args: &[&str]| Args::from(lexopt::Parser::from_args(args)).unwrap_err();
+        let nobody = || Err("no task".to_owned());
+        let parse =
+            |args: &[&str]| Args::from(lexopt::Parser::from_args(args), nobody).unwrap_err();
         assert_eq!(parse(&[]), "--store is missing");
         assert_eq!(parse(&["--nonsense"]), "invalid option '--nonsense'");
         assert!(parse(&["--session", "A/B"]).contains("`A/B` is not a session id"));
+        assert_eq!(parse(&["--store", "/s", "--session", "s"]), "--worker is missing");
+        assert_eq!(parse(&["--store", "/s", "--session", "s", "--on-ecs"]), "no task");
     }
 }

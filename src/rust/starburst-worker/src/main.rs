@@ -3,29 +3,35 @@
 
 mod args;
 mod frames;
+mod lead;
 mod r_process;
 mod r_words;
 mod sending;
+mod shown;
 
 use args::Args;
 use r_process::{RConfig, RProcess};
+use shown::Shown;
+use starburst_aws::account::Account;
 use starburst_core::{
     error::Error,
     heartbeat::{Heartbeat, WorkerState},
+    ids::WorkerId,
     key::SessionKeys,
+    launch::Fates,
     manifest::Manifest,
     store::Store,
     update::Versioned,
     uploads::Uploads,
     worker::{self, Told, WorkerConfig, WorkerDeps, pulse},
 };
-use starburst_local::{Durability, LocalFates, this_process};
+use starburst_local::{Durability, LocalFates, log_path, this_process};
 use starburst_place::Opened;
 use std::{process::ExitCode, sync::Arc, time::Duration};
 use tokio::sync::watch;
 
 fn main() -> ExitCode {
-    let args = match Args::parse() {
+    let args = match Args::parse(own_id) {
         Ok(args) => args,
         Err(message) => {
             eprintln!("starburst-worker: {message}");
@@ -61,17 +67,30 @@ fn main() -> ExitCode {
     }
 }
 
+/// The id of a worker that was started as an ECS task.
+fn own_id() -> Result<WorkerId, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|e| e.to_string())?.block_on(starburst_aws::ecs::identity::this_worker())
+}
+
 async fn work(args: Args) -> Result<String, Error> {
     let durability = if args.durable { Durability::Machine } else { Durability::Process };
     let opened = args.store.open(&args.access, durability).await;
-    let Opened { store, clock, ids } = opened
+    let opened = opened
         .map_err(|e| Error::Internal { detail: format!("cannot open {}: {e}", args.store) })?;
+    let Opened { store, clock, ids } = opened.clone();
     let keys = SessionKeys::new(args.session.clone());
     let beat = pulse::first_beat(args.worker.clone(), this_process(), &*clock);
     let (tell, told) = watch::channel(Told::default());
     tokio::spawn(listen(args.parent, tell));
 
     let uploads = Uploads::new(Arc::clone(&store), keys.clone(), Arc::clone(&clock));
+    let log = log_path(&args.logs, &args.session, &args.worker);
+    if let Some(folder) = log.parent().filter(|_| args.on_ecs) {
+        std::fs::create_dir_all(folder)
+            .map_err(|e| Error::Internal { detail: format!("{}: {e}", folder.display()) })?;
+    }
+    let _shown = args.on_ecs.then(|| Shown::new(log));
     let (manifest, mut r) = match ready(&*store, &keys, &args, &uploads).await {
         Ok(ready) => ready,
         Err(error) => {
@@ -80,6 +99,18 @@ async fn work(args: Args) -> Result<String, Error> {
         }
     };
     let cache = args.cache();
+    let (over, is_over) = watch::channel(false);
+    let mut fates: Arc<dyn Fates> = Arc::new(LocalFates);
+    let mut leading = None;
+    if args.on_ecs {
+        let account =
+            Account::open(args.access.clone(), Arc::clone(&clock), Arc::clone(&ids)).await;
+        if let Some(launcher) = lead::launcher(&manifest.value, &account, &opened) {
+            fates = launcher.clone();
+            let session = manifest.value.clone();
+            leading = Some(tokio::spawn(lead::stand_by(opened, launcher, session, is_over)));
+        }
+    }
     let config = WorkerConfig {
         session: args.session,
         worker: args.worker,
@@ -87,8 +118,13 @@ async fn work(args: Args) -> Result<String, Error> {
         process: beat.process,
         grace: args.grace,
     };
-    let deps = WorkerDeps { store, clock, ids, fates: Arc::new(LocalFates), uploads, cache };
-    worker::run(deps, config, manifest, &mut r, told).await
+    let deps = WorkerDeps { store, clock, ids, fates, uploads, cache };
+    let left = worker::run(deps, config, manifest, &mut r, told).await;
+    over.send_replace(true);
+    if let Some(leading) = leading {
+        let _ = leading.await;
+    }
+    left
 }
 
 /// Starts R, lets it load what it needs, and checks that both can serve the session.

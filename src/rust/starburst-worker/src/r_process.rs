@@ -48,6 +48,8 @@ pub(crate) struct RConfig {
     script: PathBuf,
     cpu: f64,
     log: PathBuf,
+    /// Whether a task's output is found by its place in the log; by its time otherwise.
+    by_place: bool,
     temporary: PathBuf,
 }
 
@@ -65,6 +67,7 @@ impl RConfig {
             script: args.scripts.join("worker.R"),
             cpu: args.cpu,
             log: log_path(&args.logs, &args.session, &args.worker),
+            by_place: !args.on_ecs,
             temporary: std::env::temp_dir().join(name),
         })
     }
@@ -216,7 +219,7 @@ impl RProcess {
                     // It lost its place in the pipe and is leaving: the next job goes to another.
                     self.end();
                 }
-                Event::Ended { number, outcome, ran, log }
+                Event::Ended { number, outcome, ran, log: log.filter(|_| self.config.by_place) }
             }
         }
     }

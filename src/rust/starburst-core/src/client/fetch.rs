@@ -2,12 +2,13 @@
 use super::{Client, Known, Row, Summary};
 use crate::{
     blob::Payload,
+    clock::UnixMillis,
     downloads::Material,
     envelope::{self, Kind},
     error::Error,
     ids::{PartId, TaskId, WorkerId},
     key::Key,
-    launch::LogSpan,
+    launch::LogPart,
     ledger::{Broken, Ending},
     results::{ResultBatch, ResultRef},
     store::Store,
@@ -49,8 +50,6 @@ pub struct Fetched {
     pub attempt: u32,
     /// Milliseconds the last attempt ran.
     pub ran_ms: u64,
-    /// What it printed, in that worker's log.
-    pub log: Option<LogSpan>,
 }
 
 impl Client {
@@ -81,13 +80,7 @@ impl Client {
             Known::Pending | Known::Claimed => return Ok(None),
             Known::Cancelled => {
                 let ending = FetchedEnding::Cancelled;
-                return Ok(Some(Fetched {
-                    ending,
-                    worker: None,
-                    attempt: 0,
-                    ran_ms: 0,
-                    log: None,
-                }));
+                return Ok(Some(Fetched { ending, worker: None, attempt: 0, ran_ms: 0 }));
             }
             Known::Completed | Known::Failed => {
                 let board = self.board.lock();
@@ -104,8 +97,8 @@ impl Client {
             Ending::Error(at) => FetchedEnding::Error(self.material(part, at, batches).await?),
             Ending::Broken { broken, message } => FetchedEnding::Broken { broken, message },
         };
-        let (worker, attempt, ran_ms, log) = (ended.worker, ended.attempt, ended.ran_ms, ended.log);
-        Ok(Some(Fetched { ending, worker, attempt, ran_ms, log }))
+        let (worker, attempt, ran_ms) = (ended.worker, ended.attempt, ended.ran_ms);
+        Ok(Some(Fetched { ending, worker, attempt, ran_ms }))
     }
 
     /// Reads what many tasks left, several at a time, in the order asked for.
@@ -132,6 +125,27 @@ impl Client {
             }
         };
         Ok(Material::of(&payload, &self.downloads))
+    }
+
+    /// What an ended task printed; empty where nothing is kept of it.
+    ///
+    /// # Errors
+    /// [`Error::NoTask`].
+    pub async fn printed(&self, id: &TaskId) -> Result<String, Error> {
+        self.known(id)?;
+        let ended = {
+            let board = self.board.lock();
+            board.find(id).and_then(|(part, at)| board.ended(part, at))
+        };
+        let Some(ended) = ended else {
+            return Ok(String::new());
+        };
+        let began = UnixMillis(ended.at.0.saturating_sub(ended.ran_ms));
+        let part = ended.log.map_or(LogPart::During(began, ended.at), LogPart::Span);
+        match &ended.worker {
+            Some(worker) => Ok(self.log(worker, part).await),
+            None => Ok(String::new()),
+        }
     }
 
     /// Every task, in the order of submission, those not written yet last.

@@ -2,12 +2,15 @@
 use super::{Client, watch::Depth};
 use crate::{
     clock::Monotonic,
+    compute::{Budget, Compute},
+    cost::{self, Bill, Span},
     error::Error,
     heartbeat::{Heartbeat, WorkerState},
-    ids::{PartId, WorkerId},
-    launch::{Fate, LaunchSpec, LogSpan},
+    ids::{PartId, SessionId, WorkerId},
+    launch::{Fate, LaunchSpec, LogPart},
     manifest::{Lifetime, SessionState},
     patrol::{Ground, Judges, Verdict},
+    waves,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -36,10 +39,12 @@ pub(super) struct Fleet {
     wanted: Option<u32>,
     /// Dead workers whose tasks were taken back.
     settled: BTreeSet<WorkerId>,
+    /// What the workers have cost.
+    pub(super) bill: Bill,
 }
 
 /// A worker that is gone, why, and what it said of itself last.
-type Lost = (WorkerId, String, Option<Heartbeat>);
+pub(super) type Lost = (WorkerId, String, Option<Heartbeat>);
 
 impl Fleet {
     pub(super) fn engage(&mut self) {
@@ -101,7 +106,8 @@ impl Client {
         // Two at once would both start the workers that are missing.
         let _walking = self.walking.lock().await;
         let open = self.board.lock().open_tasks();
-        if open == 0 {
+        let spending = self.has_an_end_by_cost() && !self.fleet.lock().started.is_empty();
+        if open == 0 && !spending {
             return Ok(());
         }
         self.read_manifest().await?;
@@ -112,11 +118,37 @@ impl Client {
             return self.over(alive);
         }
         self.judge_deaths(alive, &dead).await?;
-        let wanted = u64::from(self.workers_wanted()).min(open);
-        for _ in alive..wanted {
-            self.start_worker().await?;
+        if !self.leads().await? {
+            return Ok(());
         }
-        Ok(())
+        self.keep_budget(&dead).await?;
+        let start = self.wave(alive, open).await?;
+        self.start_workers(start).await
+    }
+
+    /// How many workers to start now: as many as are wanted, and as the quota and the ceiling on cost have room for.
+    async fn wave(&self, alive: u64, open: u64) -> Result<u32, Error> {
+        let requested = self.workers_wanted();
+        let running = u32::try_from(alive).unwrap_or(u32::MAX);
+        if u64::from(running) >= u64::from(requested).min(open) {
+            return Ok(0);
+        }
+        let manifest = self.manifest();
+        let vcpu_each = match &manifest.compute {
+            Compute::Ecs(fleet) => fleet.vcpu_each,
+            Compute::Local => manifest.cpu,
+        };
+        let fleet = waves::Fleet { vcpu_each, running, starting: 0 };
+        let mut limits = self.deps.launcher.limits().await;
+        limits.used_by_others = waves::used_by_others(limits.used_by_others, &fleet);
+        if let Some(Budget { price, ceiling }) = &manifest.budget {
+            limits.most_workers = cost::most_workers(ceiling, price);
+        }
+        let demand = waves::Demand { requested, open_tasks: open };
+        match waves::plan_waves(&limits, &fleet, &demand) {
+            Ok(wave) => Ok(wave.start),
+            Err(small) => Err(Error::Quota { message: small.to_string() }),
+        }
     }
 
     /// A session that is closed or out of time, with tasks left: nobody will end them.
@@ -127,13 +159,20 @@ impl Client {
         self.fleet.lock().engaged = false;
         let session = self.session().clone();
         match self.manifest.lock().value.state {
-            SessionState::Closed => Err(Error::Closed { session }),
+            SessionState::Closed => Err(self.why_closed(session)),
             SessionState::Open => Err(Error::Expired { session }),
         }
     }
 
+    fn why_closed(&self, session: SessionId) -> Error {
+        match self.manifest.lock().value.closed_because.clone() {
+            Some(message) => Error::Cost { message },
+            None => Error::Closed { session },
+        }
+    }
+
     /// Counts the living, started ones that have not spoken included, and lists the dead.
-    async fn muster(&self) -> Result<(u64, Vec<Lost>), Error> {
+    pub(super) async fn muster(&self) -> Result<(u64, Vec<Lost>), Error> {
         let mut patrol = self.patrol.lock().await;
         let (store, clock, pace) = (&*self.deps.store, &*self.deps.clock, self.pace());
         patrol.look(store, &self.keys, clock, pace.lease).await?;
@@ -169,7 +208,12 @@ impl Client {
                 continue;
             }
             let fate = self.deps.launcher.fate(worker, None).await;
-            let late = clock.now().since(*since) >= START_LIMIT;
+            let limit = match (&fate, &self.manifest.lock().value.compute) {
+                // ECS knows that it is on its way: an instance for it may have to be started first.
+                (Fate::Alive, Compute::Ecs(_)) => START_LIMIT * 4,
+                (Fate::Alive | Fate::Unknown | Fate::Gone(_), _) => START_LIMIT,
+            };
+            let late = clock.now().since(*since) >= limit;
             match fate {
                 Fate::Gone(why) => dead.push((worker.clone(), why, None)),
                 Fate::Alive | Fate::Unknown if late => {
@@ -262,33 +306,52 @@ impl Client {
         let Some((worker, why)) = last else {
             return Ok(());
         };
-        let log = self.deps.launcher.log(self.session(), &worker, None, LOG_TAIL).await;
+        let log = self.deps.launcher.log(self.session(), &worker, LogPart::Tail(LOG_TAIL)).await;
         let log = log.trim();
         let message = if log.is_empty() { why } else { format!("{why}; its last words:\n{log}") };
         Err(Error::WorkersLost { message })
     }
 
-    async fn start_worker(&self) -> Result<(), Error> {
-        let worker = WorkerId::fresh(&*self.deps.ids);
-        let rank = {
-            let mut fleet = self.fleet.lock();
-            fleet.ranks += 1;
-            fleet.started.insert(worker.clone(), self.deps.clock.now());
-            fleet.ranks - 1
-        };
+    async fn start_workers(&self, count: u32) -> Result<(), Error> {
         let manifest = self.manifest();
-        let spec = LaunchSpec {
-            session: manifest.session,
-            worker: worker.clone(),
-            rank,
+        let first = {
+            let mut fleet = self.fleet.lock();
+            fleet.ranks += count;
+            fleet.ranks - count
+        };
+        let spec = |place| LaunchSpec {
+            session: manifest.session.clone(),
+            worker: WorkerId::fresh(&*self.deps.ids),
+            rank: first + place,
             cpu: manifest.cpu,
             detached: manifest.lifetime == Lifetime::Detached,
         };
-        let launched = self.deps.launcher.launch(&spec).await;
-        if launched.is_err() {
-            self.fleet.lock().started.remove(&worker);
+        let specs: Vec<LaunchSpec> = (0..count).map(spec).collect();
+        let now = self.deps.clock.now();
+        {
+            // Known before they start: one that is quick may be seen before this call is over.
+            let mut fleet = self.fleet.lock();
+            fleet.started.extend(specs.iter().map(|spec| (spec.worker.clone(), now)));
         }
-        Ok(launched?)
+        let launched = self.deps.launcher.launch_all(&specs).await;
+        {
+            let mut fleet = self.fleet.lock();
+            for spec in &specs {
+                fleet.started.remove(&spec.worker);
+            }
+            if let Some(budget) = &manifest.budget {
+                // Charged from here on: the image is fetched before a worker can say anything.
+                let span = Span { start: self.deps.clock.wall(), end: None };
+                for worker in &launched.workers {
+                    fleet.bill.note(worker, span, &budget.price);
+                }
+            }
+            fleet.started.extend(launched.workers.into_iter().map(|worker| (worker, now)));
+        }
+        match launched.refused {
+            Some(error) => Err(error.into()),
+            None => Ok(()),
+        }
     }
 
     /// The last heartbeats of all workers of the session, and whether each can still be alive.
@@ -323,13 +386,14 @@ impl Client {
         if open && self.fleet.lock().engaged {
             self.walk().await?;
         }
+        self.lay_down_lead().await;
         self.stop();
         Ok(())
     }
 
     /// A part of a worker's log, or its end.
-    pub async fn log(&self, worker: &WorkerId, span: Option<LogSpan>, tail: u64) -> String {
-        self.deps.launcher.log(self.session(), worker, span, tail).await
+    pub async fn log(&self, worker: &WorkerId, part: LogPart) -> String {
+        self.deps.launcher.log(self.session(), worker, part).await
     }
 
     /// Stops every worker of this session that the launcher can reach.

@@ -163,7 +163,10 @@ impl Client {
         }
     }
 
-    async fn change_manifest(&self, change: impl Fn(Manifest) -> Manifest) -> Result<(), Error> {
+    pub(super) async fn change_manifest(
+        &self,
+        change: impl Fn(Manifest) -> Manifest,
+    ) -> Result<(), Error> {
         let key = self.keys.manifest();
         let seen = Some(self.manifest.lock().clone());
         let (store, ids) = (&*self.deps.store, &*self.deps.ids);

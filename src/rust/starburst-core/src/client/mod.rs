@@ -5,25 +5,30 @@
 //! 3. The fleet loop starts workers while there is work, and takes back what dead ones held ([`fleet`]).
 //! 4. [`Client::fetch`] reads a result ([`fetch`]); [`manage`] changes and deletes sessions.
 mod board;
+mod budget;
 mod fetch;
 mod fleet;
+mod lead;
 mod manage;
 mod submit;
 mod watch;
 
 pub use board::{Known, Row, Summary};
+pub use budget::Spent;
 pub use fetch::{Fetched, FetchedEnding};
 pub use manage::{SessionRow, list_sessions, state_word, sweep};
 pub use submit::NewTask;
 
 use crate::{
     clock::{Clock, Monotonic, UnixMillis},
+    compute::{Budget, Compute},
     downloads::{Downloads, MemoryCache},
     envelope::{self, Kind},
     error::Error,
     ids::{ClientId, Ids, Nonce, SessionId, TaskId},
     key::SessionKeys,
     launch::Launcher,
+    lead::Leadership,
     manifest::{ClientR, Lifetime, Manifest, PROTOCOL_VERSION, SessionState},
     pace::Pace,
     patrol::Patrol,
@@ -71,6 +76,10 @@ pub struct SessionConfig {
     pub memory_mib: u64,
     /// `LOCAL`, `FARGATE` or `EC2`.
     pub launch_type: String,
+    /// How to start workers there.
+    pub compute: Compute,
+    /// What workers cost, and may cost.
+    pub budget: Option<Budget>,
     /// The longest one task may run.
     pub task_timeout: Option<Duration>,
     /// Idle workers of a detached session leave after this.
@@ -99,6 +108,7 @@ pub struct Client {
     fleet: Mutex<Fleet>,
     patrol: tokio::sync::Mutex<Patrol>,
     walking: tokio::sync::Mutex<()>,
+    leadership: tokio::sync::Mutex<Leadership>,
     /// Looks are made one at a time: the loop's and those asked for.
     looking: tokio::sync::Mutex<watch::Look>,
     /// Near-live conditions nobody has taken yet.
@@ -184,6 +194,9 @@ impl Client {
             cpu: config.cpu,
             memory_mib: config.memory_mib,
             launch_type: config.launch_type,
+            compute: config.compute,
+            budget: config.budget,
+            closed_because: None,
             task_timeout: config.task_timeout,
             idle_timeout: config.idle_timeout,
             deadline: now.plus(config.absolute_timeout),
@@ -203,9 +216,21 @@ impl Client {
     /// # Errors
     /// No such session, another version, or a failure of the store.
     pub async fn attach(deps: Deps, session: SessionId) -> Result<Arc<Self>, Error> {
+        let id = ClientId::fresh(&*deps.ids);
+        Self::attach_as(deps, session, id).await
+    }
+
+    /// Attaches to a session that exists, by this id.
+    ///
+    /// # Errors
+    /// As [`attach`](Client::attach).
+    pub async fn attach_as(
+        deps: Deps,
+        session: SessionId,
+        id: ClientId,
+    ) -> Result<Arc<Self>, Error> {
         let keys = SessionKeys::new(session);
         let manifest = worker::admit(&*deps.store, &keys).await?;
-        let id = ClientId::fresh(&*deps.ids);
         let client = Self::start(deps, id, manifest);
         // Left early, by a failure or by whoever abandons the wait, it must not go on in the background.
         let guard = StopOnDrop(Some(Arc::clone(&client)));
@@ -230,6 +255,7 @@ impl Client {
             fleet: Mutex::default(),
             patrol: tokio::sync::Mutex::default(),
             walking: tokio::sync::Mutex::default(),
+            leadership: tokio::sync::Mutex::default(),
             looking: tokio::sync::Mutex::default(),
             signals: Mutex::default(),
             writing: tokio::sync::Mutex::default(),

@@ -325,6 +325,7 @@ impl Worker {
         let beat = {
             let mut beat = self.shared.beat.lock();
             beat.beat += 1;
+            beat.at = self.deps.clock.wall();
             beat.state = WorkerState::Left { reason, fault };
             beat.clone()
         };

@@ -102,6 +102,7 @@ impl Pulse {
         let beat = {
             let mut beat = self.shared.beat.lock();
             beat.beat += 1;
+            beat.at = self.clock.wall();
             beat.clone()
         };
         let body = envelope::encode(Kind::Heartbeat, &beat)?;
@@ -146,7 +147,8 @@ impl Pulse {
         }
         let manifest = self.shared.manifest();
         if manifest.state == SessionState::Closed {
-            return Ok(Orders::Leave("the session was closed".into()));
+            let reason = manifest.closed_because.as_deref();
+            return Ok(Orders::Leave(reason.unwrap_or("the session was closed").into()));
         }
         if !manifest.is_live(self.clock.wall()) {
             // It may have been extended since it was looked at.
@@ -365,6 +367,7 @@ pub fn first_beat(worker: WorkerId, process: ProcessId, clock: &dyn Clock) -> He
         state: WorkerState::Starting,
         process,
         started_at: clock.wall(),
+        at: clock.wall(),
         finished: 0,
         busy_ms: 0,
         disturbed: 0,

@@ -11,7 +11,7 @@ use starburst_core::{
     heartbeat::ProcessId,
     ids::{SessionId, WorkerId},
     key::SessionKeys,
-    launch::{Fate, Fates, LaunchError, LaunchSpec, Launcher, LogSpan},
+    launch::{Fate, Fates, LaunchError, LaunchSpec, Launcher, LogPart},
     uploads::Uploads,
     worker::{self, Told, WorkerConfig, WorkerDeps},
 };
@@ -51,7 +51,7 @@ impl Launcher for Crew {
             }
         }
     }
-    async fn log(&self, _: &SessionId, _: &WorkerId, _: Option<LogSpan>, _: u64) -> String {
+    async fn log(&self, _: &SessionId, _: &WorkerId, _: LogPart) -> String {
         String::new()
     }
     async fn forget_logs(&self, _: &SessionId) {}

@@ -13,7 +13,7 @@ use starburst_core::{
     heartbeat::ProcessId,
     ids::{SessionId, WorkerId},
     key::SessionKeys,
-    launch::{Fate, Fates, LaunchError, LaunchSpec, Launcher, LogSpan},
+    launch::{Fate, Fates, LaunchError, LaunchSpec, Launcher, LogPart},
     manifest::{ClientR, Lifetime},
     pace::Pace,
     retry::{RetryPolicy, RetryStore},
@@ -192,6 +192,8 @@ fn config(workers: u32) -> SessionConfig {
         cpu: 1.0,
         memory_mib: 1024,
         launch_type: "LOCAL".into(),
+        compute: starburst_core::compute::Compute::Local,
+        budget: None,
         task_timeout: None,
         idle_timeout: Duration::from_secs(100_000),
         absolute_timeout: Duration::from_secs(100 * 86_400),
@@ -218,7 +220,7 @@ impl Launcher for Crew {
         Ok(())
     }
     async fn stop(&self, _: &WorkerId, _: Option<&ProcessId>) {}
-    async fn log(&self, _: &SessionId, _: &WorkerId, _: Option<LogSpan>, _: u64) -> String {
+    async fn log(&self, _: &SessionId, _: &WorkerId, _: LogPart) -> String {
         String::new()
     }
     async fn forget_logs(&self, _: &SessionId) {}

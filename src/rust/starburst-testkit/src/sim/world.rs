@@ -416,6 +416,8 @@ fn config(workers: u32) -> SessionConfig {
         cpu: 1.0,
         memory_mib: 1024,
         launch_type: "LOCAL".into(),
+        compute: starburst_core::compute::Compute::Local,
+        budget: None,
         task_timeout: None,
         idle_timeout: Duration::from_secs(600),
         absolute_timeout: Duration::from_secs(100 * 86_400),

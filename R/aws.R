@@ -1,0 +1,87 @@
+# Launch arguments that only matter for workers on AWS.
+
+# Checks what belongs together, and completes it: what the native side needs beside the stack's record.
+check_aws <- function(settings, given, call) {
+  on_instances <- settings$launch_type == "EC2"
+  if (on_instances && is.null(given$instance_type)) {
+    abort_input(
+      "instance_type",
+      "NULL",
+      "an EC2 instance type such as \"c7g.xlarge\" with launch_type = \"EC2\"",
+      call
+    )
+  }
+  if (!on_instances && !is.null(given$instance_type)) {
+    abort_input(
+      "instance_type",
+      describe(given$instance_type),
+      "NULL with launch_type = \"FARGATE\", which has no instances to choose from",
+      call
+    )
+  }
+  if (!identical(given$environment, "auto") && !identical(given$environment, "none")) {
+    abort_input(
+      "environment",
+      describe(given$environment),
+      "\"auto\" or \"none\": workers use the packages of their image",
+      call
+    )
+  }
+  spot <- if (identical(given$use_spot, "fallback")) "first" else if (isTRUE(given$use_spot)) "only" else "no"
+  list(
+    spot = spot,
+    instance_type = given$instance_type,
+    arm = on_instances && is_arm(given$instance_type),
+    image = given$image,
+    max_hourly_cost = given$max_hourly_cost,
+    max_total_cost = given$max_total_cost
+  )
+}
+
+# AWS names instance types with Graviton processors by a g behind the generation, such as c7g (November 2026).
+is_arm <- function(instance_type) {
+  grepl("^[a-z]+[0-9]+g[a-z]*[.]", instance_type) || startsWith(instance_type, "a1.")
+}
+
+# Everything the native side needs to start workers in the stack, and the store that they share with this R.
+aws_config <- function(settings, call) {
+  stack <- account_settings(settings$region, call = call)
+  defaults <- config_defaults()
+  of_aws <- settings$aws
+  image <- of_aws$image
+  if (is.null(image)) {
+    image <- paste0(stack$repository, ":", utils::packageVersion("starburst"))
+  }
+  number <- function(x) if (is.null(x)) NULL else as.numeric(x)
+  aws <- list(
+    stack = stack$stack,
+    region = stack$region,
+    cluster = stack$cluster,
+    subnets = stack$subnets,
+    security_group = stack$security_group,
+    execution_role = stack$execution_role,
+    task_role = stack$task_role,
+    log_group = stack$log_group,
+    image = image,
+    user = unname(Sys.info()[["user"]]),
+    spot = of_aws$spot,
+    arm = of_aws$arm
+  )
+  # Text and numbers that are absent are NULL, and stay in the list.
+  aws["instance_type"] <- list(of_aws$instance_type)
+  aws["max_hourly_cost"] <- list(number(first_of(of_aws$max_hourly_cost, defaults$max_hourly_cost)))
+  aws["max_total_cost"] <- list(number(first_of(of_aws$max_total_cost, defaults$max_total_cost)))
+  aws["cost_alert_threshold"] <- list(number(defaults$cost_alert_threshold))
+  list(aws = aws, region = stack$region, profile = stack$profile, store = paste0("s3://", stack$bucket))
+}
+
+# Makes a session, and says what was requested, what holds it and what it costs, before anything starts.
+create_session <- function(settings, detached, call) {
+  made <- unwrap_native(rs_session_create(native_config(settings, detached, call)), call)
+  if (!is.null(made$message) && !is_quiet()) {
+    rlang::inform(made$message, class = "starburst_message_launch")
+  }
+  made$handle
+}
+
+first_of <- function(given, otherwise) if (is.null(given)) otherwise else given

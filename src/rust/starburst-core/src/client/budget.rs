@@ -1,0 +1,87 @@
+//! The budget: what the workers have cost so far, and the end of a session that has cost what it may.
+use super::{Client, fleet::Lost};
+use crate::{
+    compute::Budget,
+    cost::{self, Span, Verdict},
+    error::Error,
+    heartbeat::Heartbeat,
+};
+
+/// What a session has cost, in US dollars.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Spent {
+    /// All its workers, up to now.
+    pub total_usd: f64,
+    /// An hour of those that are there.
+    pub hourly_usd: f64,
+}
+
+impl Client {
+    /// Whether there is a sum at which the session ends, so that its workers are watched also while they do nothing.
+    pub(super) fn has_an_end_by_cost(&self) -> bool {
+        let manifest = &self.manifest.lock().value;
+        manifest.budget.as_ref().is_some_and(|budget| budget.ceiling.max_total_usd.is_some())
+    }
+
+    /// Adds up what the workers cost, and closes the session when that is what it may cost.
+    pub(super) async fn keep_budget(&self, dead: &[Lost]) -> Result<(), Error> {
+        let Some(budget) = self.manifest().budget else {
+            return Ok(());
+        };
+        let spent = self.add_up(&budget, dead).await?;
+        if cost::check(&budget.ceiling, spent.total_usd) != Verdict::Over {
+            return Ok(());
+        }
+        let words = budget.ceiling.words(spent.total_usd).unwrap_or_default();
+        let message = format!("{words} The results so far are kept");
+        self.buffer.lock().close();
+        self.change_manifest(|manifest| manifest.closed_because(&message)).await?;
+        self.stop_workers().await;
+        Err(Error::Cost { message })
+    }
+
+    async fn add_up(&self, budget: &Budget, dead: &[Lost]) -> Result<Spent, Error> {
+        let now = self.deps.clock.wall();
+        let mut patrol = self.patrol.lock().await;
+        for worker in patrol.workers() {
+            let over = dead.iter().find(|(gone, ..)| *gone == worker);
+            let known = self.fleet.lock().bill.has(&worker);
+            // When it began does not change: only what is over is read again.
+            if known && over.is_none() {
+                continue;
+            }
+            if let Some(beat) = patrol.read(&*self.deps.store, &self.keys, &worker).await? {
+                let end = over.map(|_| last_sign(&beat));
+                let span = Span { start: beat.started_at, end };
+                self.fleet.lock().bill.note(&worker, span, &budget.price);
+            }
+        }
+        for (worker, _, beat) in dead {
+            let mut fleet = self.fleet.lock();
+            if beat.is_none() && fleet.bill.has(worker) {
+                // It never said anything: from its start until somebody noticed.
+                let span = Span { start: now, end: Some(now) };
+                fleet.bill.note(worker, span, &budget.price);
+            }
+        }
+        let fleet = self.fleet.lock();
+        Ok(Spent { total_usd: fleet.bill.total(now), hourly_usd: fleet.bill.usd_per_hour() })
+    }
+
+    /// What the session has cost so far, by the records of its workers; `None` where nothing costs anything.
+    ///
+    /// # Errors
+    /// A failure of the store.
+    pub async fn spent(&self) -> Result<Option<Spent>, Error> {
+        let Some(budget) = self.manifest().budget else {
+            return Ok(None);
+        };
+        let (_, dead) = self.muster().await?;
+        self.add_up(&budget, &dead).await.map(Some)
+    }
+}
+
+/// When a worker that is gone was last there.
+fn last_sign(beat: &Heartbeat) -> crate::clock::UnixMillis {
+    beat.at.max(beat.started_at)
+}
