@@ -46,7 +46,6 @@ is_arm <- function(instance_type) {
 # Everything the native side needs to start workers in the stack, and the store that they share with this R.
 aws_config <- function(settings, call) {
   stack <- account_settings(settings$region, call = call)
-  defaults <- config_defaults()
   of_aws <- settings$aws
   image <- of_aws$image
   if (is.null(image)) {
@@ -57,7 +56,7 @@ aws_config <- function(settings, call) {
     stack = stack$stack,
     region = stack$region,
     cluster = stack$cluster,
-    subnets = stack$subnets,
+    subnets = strsplit(stack$subnets, ",", fixed = TRUE)[[1L]],
     security_group = stack$security_group,
     execution_role = stack$execution_role,
     task_role = stack$task_role,
@@ -69,9 +68,9 @@ aws_config <- function(settings, call) {
   )
   # Text and numbers that are absent are NULL, and stay in the list.
   aws["instance_type"] <- list(of_aws$instance_type)
-  aws["max_hourly_cost"] <- list(number(first_of(of_aws$max_hourly_cost, defaults$max_hourly_cost)))
-  aws["max_total_cost"] <- list(number(first_of(of_aws$max_total_cost, defaults$max_total_cost)))
-  aws["cost_alert_threshold"] <- list(number(defaults$cost_alert_threshold))
+  aws["max_hourly_cost"] <- list(number(of_aws$max_hourly_cost))
+  aws["max_total_cost"] <- list(number(of_aws$max_total_cost))
+  aws["cost_alert_threshold"] <- list(number(config_defaults(call)$cost_alert_threshold))
   list(aws = aws, region = stack$region, profile = stack$profile, store = paste0("s3://", stack$bucket))
 }
 
@@ -83,5 +82,3 @@ create_session <- function(settings, detached, call) {
   }
   made$handle
 }
-
-first_of <- function(given, otherwise) if (is.null(given)) otherwise else given

@@ -72,7 +72,8 @@ StarburstCluster <- R6::R6Class(
     },
     estimate_cost = function(seconds) {
       check_number(seconds, "seconds", 0, Inf, rlang::current_env())
-      0
+      each <- unwrap_native(rs_price(private$handle(rlang::current_env())))
+      private$fleet$settings$workers * each * seconds / 3600
     },
     status = function() {
       handle <- private$handle(rlang::current_env())

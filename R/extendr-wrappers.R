@@ -54,6 +54,8 @@ rs_signals <- function(handle) .Call(wrap__rs_signals, handle)
 rs_status <- function(handle, refresh) .Call(wrap__rs_status, handle, refresh)
 
 # Tasks by state, from memory.
+rs_price <- function(handle) .Call(wrap__rs_price, handle)
+
 rs_counts <- function(handle) .Call(wrap__rs_counts, handle)
 
 # Every task in the order of submission.
@@ -84,7 +86,9 @@ rs_close <- function(handle, stop_workers) .Call(wrap__rs_close, handle, stop_wo
 rs_delete <- function(handle) .Call(wrap__rs_delete, handle)
 
 # What a worker's R printed: a span of its log, or the last bytes.
-rs_log <- function(handle, worker, from, to, tail) .Call(wrap__rs_log, handle, worker, from, to, tail)
+rs_printed <- function(handle, id) .Call(wrap__rs_printed, handle, id)
+
+rs_worker_log <- function(handle, worker, bytes) .Call(wrap__rs_worker_log, handle, worker, bytes)
 
 # All sessions of a store.
 rs_sessions <- function(config) .Call(wrap__rs_sessions, config)

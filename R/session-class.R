@@ -28,7 +28,7 @@
 #'   `pending`, `running`, `completed`, `failed`, `cancelled` (numbers; the last
 #'   five add up to the first), `state` (`"open"`, `"expired"` or `"closed"`),
 #'   `workers` (a data frame: `worker`, `state`, `finished`, `busy_seconds`),
-#'   `created_at`, `deadline` (date-times), `cost` (USD), `throughput` (tasks per
+#'   `created_at`, `deadline` (date-times), `cost` (USD so far), `cost_per_hour` (USD), `throughput` (tasks per
 #'   second since the session was made), `eta` (seconds until the rest has ended at
 #'   that rate, or `NA`), `recent_errors` (messages of the last three tasks that
 #'   failed, named by task id), `session_id`.

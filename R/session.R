@@ -91,18 +91,22 @@ starburst_session <- function(
 starburst_session_attach <- function(session_id, region = NULL) {
   check_string(session_id, "session_id", rlang::current_env())
   check_string(region, "region", rlang::current_env(), null = TRUE)
-  config <- native_config(place_settings(region), detached = TRUE)
-  StarburstSession$new(unwrap_native(rs_session_attach(config, session_id)))
+  StarburstSession$new(attach_session(session_id, region, rlang::current_env()))
 }
 
 #' @rdname starburst_session
 #' @export
 starburst_list_sessions <- function(region = NULL) {
   check_string(region, "region", rlang::current_env(), null = TRUE)
-  config <- native_config(place_settings(region), detached = TRUE)
-  rows <- unwrap_native(rs_sessions(config))
+  call <- rlang::current_env()
+  listed <- lapply(session_places(region, call), function(place) {
+    as.data.frame(unwrap_native(rs_sessions(place_config(place, call)), call))
+  })
+  rows <- do.call(rbind, listed)
+  rows <- rows[order(rows$created_at), , drop = FALSE]
+  rownames(rows) <- NULL
   rows$created_at <- as.POSIXct(rows$created_at, origin = "1970-01-01")
   rows$last_activity <- as.POSIXct(rows$last_activity, origin = "1970-01-01")
-  rows$cost <- rep(0, length(rows$session_id))
-  as.data.frame(rows)
+  rows$cost <- rep(0, nrow(rows))
+  rows
 }

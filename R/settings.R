@@ -67,7 +67,7 @@ refuse_what_is_not_local <- function(image, environment, call) {
 # Where sessions are kept: a directory, or `s3://bucket/folder`.
 store_place <- function(durable) {
   chosen <- getOption("starburst.store", Sys.getenv("STARBURST_STORE"))
-  if (length(chosen) == 1L && !is.na(chosen) && nzchar(chosen)) {
+  if (is_set(chosen)) {
     return(path.expand(chosen))
   }
   if (durable) {

@@ -11,7 +11,8 @@ session_status <- function(handle, id) {
       workers = as.data.frame(raw$workers),
       created_at = as.POSIXct(raw$created_at, origin = "1970-01-01"),
       deadline = as.POSIXct(raw$deadline, origin = "1970-01-01"),
-      cost = 0
+      cost = raw$cost,
+      cost_per_hour = raw$cost_per_hour
     )
   )
   status <- c(status, pace_of(status), list(recent_errors = recent_errors(handle)))
@@ -54,6 +55,9 @@ print.StarburstSessionStatus <- function(x, ...) {
     line("Cancelled", fmt(x$cancelled))
   }
   line("Progress", sprintf("%.1f%%", if (x$total > 0) 100 * ended / x$total else 0))
+  if (x$cost > 0) {
+    line("Cost", sprintf("%.2f USD so far, %.2f USD an hour now", x$cost, x$cost_per_hour))
+  }
   if (x$state != "open") {
     line("State", x$state)
   }

@@ -19,11 +19,12 @@ use std::{sync::Arc, time::Duration};
 #[extendr]
 fn rs_status(handle: Robj, refresh: bool) -> Result<List> {
     let client = client(&handle)?;
-    let workers = runtime::wait(async {
+    let (workers, spent) = runtime::wait(async {
         if refresh {
             client.refresh().await?;
         }
-        client.workers().await
+        let spent = client.spent().await?.unwrap_or_default();
+        Ok::<_, starburst_core::error::Error>((client.workers().await?, spent))
     })??;
     let (mut ids, mut states, mut finished, mut busy) = (vec![], vec![], vec![], vec![]);
     for (beat, verdict) in workers {
@@ -47,8 +48,17 @@ fn rs_status(handle: Robj, refresh: bool) -> Result<List> {
         state = client::state_word(&manifest, client.now()),
         workers_wanted = f64::from(manifest.workers),
         created_at = convert::seconds(manifest.created_at),
-        deadline = convert::seconds(manifest.deadline)
+        deadline = convert::seconds(manifest.deadline),
+        cost = spent.total_usd,
+        cost_per_hour = spent.hourly_usd
     ))
+}
+
+/// What one worker of the session costs, in USD an hour; 0 where nothing is charged, or the price is not known.
+#[extendr]
+fn rs_price(handle: Robj) -> Result<f64> {
+    let budget = client(&handle)?.manifest().budget;
+    Ok(budget.map_or(0.0, |budget| budget.price.usd_per_hour))
 }
 
 /// Tasks by state, from memory.
@@ -178,6 +188,7 @@ fn rs_sessions(config: List) -> Result<List> {
 extendr_module! {
     mod manage;
     fn rs_status;
+    fn rs_price;
     fn rs_counts;
     fn rs_tasks;
     fn rs_refresh;

@@ -1,0 +1,152 @@
+# Workers as ECS tasks, at a stand-in for AWS that runs a real worker process for each.
+
+test_that("a plan on Fargate runs futures, says what it costs, and leaves nothing running", {
+  aws <- local_aws()
+  said <- capture_messages({
+    local_plan(starburst, workers = 3, cpu = 1, memory = "2GB")
+    values <- future.apply::future_lapply(1:12, function(i) {
+      cat("working on", i, "\n")
+      c(i^2, Sys.getpid())
+    })
+  })
+  expect_equal(vapply(values, `[[`, 0, 1), (1:12)^2)
+  expect_gt(length(unique(vapply(values, `[[`, 0, 2))), 1)
+  expect_match(said, "Requested 3 workers (3 vCPU)", fixed = TRUE, all = FALSE)
+  expect_match(said, "USD an hour", fixed = TRUE, all = FALSE)
+  expect_lte(count_of(aws, "counts", "ecs:RunTask"), 2)
+  plan(sequential)
+  stop_fleets()
+  wait_for(function() running_tasks(aws) == 0)
+})
+
+test_that("a quota of 4 vCPU never has more than 4 workers of 1, nor fewer while tasks wait, and all is done", {
+  aws <- local_aws("--quota", "L-3032A538=4")
+  said <- capture_messages({
+    local_plan(starburst, workers = 10, cpu = 1, memory = "2GB")
+    values <- future.apply::future_sapply(1:20, function(i) i, future.chunk.size = 1)
+  })
+  expect_equal(values, 1:20)
+  expect_match(said, "Fargate quota 4 vCPU.*4 workers at a time", all = FALSE)
+  expect_equal(count_of(aws, "statuses", "most_vcpus_fargate"), 4)
+})
+
+test_that("a quota below one worker is refused at once, with the request to make", {
+  aws <- local_aws("--quota", "L-3032A538=0")
+  local_plan(starburst, workers = 2, cpu = 1, memory = "2GB")
+  cnd <- expect_error(future::future(1), class = "starburst_error_quota")
+  expect_match(conditionMessage(cnd), "starburst_request_quota_increase(vcpus = 10", fixed = TRUE)
+  expect_equal(count_of(aws, "counts", "ecs:RunTask"), 0)
+})
+
+test_that("what cannot be is refused before anything starts", {
+  aws <- local_aws()
+  cnd <- expect_error(starburst_session(launch_type = "EC2"), class = "starburst_error_invalid_input")
+  expect_match(conditionMessage(cnd), "instance_type", fixed = TRUE)
+  cnd <- expect_error(
+    starburst_session(workers = 50, cpu = 4, max_hourly_cost = 5),
+    class = "starburst_error_cost"
+  )
+  expect_match(conditionMessage(cnd), "50 workers cost 9.87 USD an hour; 25 would fit", fixed = TRUE)
+  expect_equal(count_of(aws, "counts", "ecs:RunTask"), 0)
+})
+
+test_that("throttled calls and refused capacity pass by themselves", {
+  aws <- local_aws()
+  ask_aws(aws, "rule", fault = "throttle", operation = "RunTask", times = 3)
+  ask_aws(aws, "rule", fault = "capacity", for_ms = 3000)
+  suppressMessages(local_plan(starburst, workers = 2, cpu = 1, memory = "2GB"))
+  suppressMessages(f <- future::future(42))
+  expect_equal(future::value(f), 42)
+})
+
+refused_launch <- function(aws, ..., env = parent.frame()) {
+  ask_aws(aws, "rule", ...)
+  suppressMessages({
+    local_plan(starburst, workers = 2, cpu = 1, memory = "2GB", env = env)
+    f <- future::future(1)
+  })
+  expect_error(future::value(f))
+}
+
+test_that("an image that cannot be pulled is said in words", {
+  aws <- local_aws()
+  cnd <- refused_launch(aws, fault = "pull")
+  expect_match(conditionMessage(cnd), "image cannot be pulled", fixed = TRUE)
+  expect_match(conditionMessage(cnd), "starburst_doctor()", fixed = TRUE)
+})
+
+test_that("a role that may not be passed is said in words", {
+  aws <- local_aws()
+  cnd <- refused_launch(aws, fault = "pass-role", operation = "RunTask")
+  expect_s3_class(cnd, "starburst_error_permission")
+  expect_match(conditionMessage(cnd), "iam:PassRole", fixed = TRUE)
+})
+
+test_that("expired credentials are said in words", {
+  aws <- local_aws()
+  cnd <- refused_launch(aws, fault = "expired-token", operation = "RunTask")
+  expect_s3_class(cnd, "starburst_error_unauthenticated")
+  expect_match(conditionMessage(cnd), "expired", fixed = TRUE)
+})
+
+test_that("a detached session on Spot survives interruptions with no client attached, and its log is kept", {
+  aws <- local_aws()
+  suppressMessages({
+    session <- starburst_session(workers = 3, cpu = 1, memory = "2GB", use_spot = TRUE, session_timeout = 20)
+  })
+  ids <- session$map(1:12, function(i) {
+    Sys.sleep(0.5)
+    i * 10
+  })
+  session$flush()
+  id <- session$id
+  wait_for(function() count_of(aws, "statuses", "RUNNING") >= 1)
+  leave <- starburst:::leave_quietly
+  leave(environment(session$flush)$private$handle_)
+  ask_aws(aws, "interrupt-spot", count = 1)
+  again <- starburst_session_attach(id)
+  results <- again$collect(wait = TRUE, timeout = 120)
+  expect_setequal(unlist(results), (1:12) * 10)
+  expect_gt(again$status()$cost, 0)
+  again$cleanup(force = TRUE)
+  wait_for(function() running_tasks(aws) == 0)
+})
+
+test_that("a run stops when it has cost what it may, with its results kept", {
+  aws <- local_aws()
+  suppressMessages({
+    session <- starburst_session(workers = 2, cpu = 16, memory = "120GB", max_total_cost = 0.03)
+  })
+  # One minute, the least that is charged, of two such workers costs more than that.
+  first <- session$submit(1 + 1)
+  cnd <- expect_error(
+    {
+      for (i in 1:400) {
+        session$submit(Sys.sleep(1))
+      }
+      session$collect(wait = TRUE, timeout = 120)
+    },
+    class = "starburst_error_cost"
+  )
+  expect_match(conditionMessage(cnd), "max_total_cost", fixed = TRUE)
+  wait_for(function() running_tasks(aws) == 0, 60)
+  session$cleanup(force = TRUE)
+})
+
+test_that("two sessions in one cluster do not touch each other", {
+  aws <- local_aws()
+  suppressMessages({
+    one <- starburst_session(workers = 1, cpu = 1, memory = "2GB")
+    two <- starburst_session(workers = 1, cpu = 1, memory = "2GB")
+  })
+  a <- one$submit("one")
+  b <- two$submit("two")
+  expect_equal(unname(unlist(one$collect(wait = TRUE, timeout = 60))), "one")
+  expect_equal(unname(unlist(two$collect(wait = TRUE, timeout = 60))), "two")
+  one$cleanup(force = TRUE)
+  expect_equal(running_tasks(aws), 1)
+  two$submit("still there")
+  expect_true("still there" %in% unlist(two$collect(wait = TRUE, timeout = 60)))
+  two$cleanup(force = TRUE)
+  wait_for(function() running_tasks(aws) == 0)
+})

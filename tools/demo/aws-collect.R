@@ -1,0 +1,11 @@
+# Attaches to the session from another process, and collects results, logs and cost.
+library(starburst)
+session <- starburst_session_attach(commandArgs(TRUE)[[1]])
+results <- session$collect(wait = TRUE, timeout = 180, progress = FALSE)
+stopifnot(setequal(unlist(results), (1:12) * 10))
+print(session$status())
+stopifnot(session$status()$cost > 0)
+log <- session$logs(names(results)[[12]])
+cat("\nWhat the last task printed: ", log, sep = "")
+stopifnot(grepl("at work on", log, fixed = TRUE))
+session$cleanup(force = TRUE)
