@@ -39,8 +39,11 @@ check_settings <- function(
     refuse_what_is_not_local(given$image, given$environment, call)
   } else {
     settings$aws <- check_aws(settings, given, call)
-    # Where nothing is set up, this says so before anything else is done.
-    account_settings(settings$region, call = call)
+    # Where nothing is set up, this says so before anything else is done. With future before 1.40 a worker evaluates
+    # the plan of its client once more, and has no configuration.
+    if (!nzchar(Sys.getenv("STARBURST_WORKER"))) {
+      account_settings(settings$region, call = call)
+    }
   }
   settings
 }

@@ -75,7 +75,24 @@ pub(crate) struct Shared {
 /// its parent's connections.
 static OPENED: Mutex<Option<Opened>> = Mutex::new(None);
 
-type Opened = HashMap<(u32, Access), Arc<Shared>>;
+type Opened = HashMap<Door, Arc<Shared>>;
+
+/// How AWS is reached, with what of the environment decides that: R users change it while R runs.
+type Door = (u32, Access, blake3::Hash);
+
+/// Tells one environment of AWS tools from another, without keeping what is secret in it.
+fn environment() -> blake3::Hash {
+    let mut variables: Vec<_> = std::env::vars_os()
+        .filter(|(name, _)| name.as_encoded_bytes().starts_with(b"AWS_"))
+        .collect();
+    variables.sort();
+    let mut hasher = blake3::Hasher::new();
+    for text in variables.iter().flat_map(|(name, value)| [name, value]) {
+        hasher.update(text.as_encoded_bytes());
+        hasher.update(&[0]);
+    }
+    hasher.finalize()
+}
 
 /// Connections for requests that do not come from the SDK.
 pub(crate) fn connector() -> Connector {
@@ -85,14 +102,14 @@ pub(crate) fn connector() -> Connector {
 }
 
 impl Account {
-    /// Opens a way to AWS, once for each process and `access`. Makes no request to a service, so what is wrong shows with
+    /// Opens a way to AWS, once for each process, `access` and environment. Makes no request to a service, so what is wrong shows with
     /// the first call. Where nothing else says which region, the metadata of an instance may be asked.
     ///
     /// Credentials, region and endpoints come from `access` where it says so, else from where all AWS tools
     /// take them: environment, shared configuration files with their profiles, single sign-on, and the roles
     /// of containers and instances. They are fetched again before they expire.
     pub async fn open(access: Access, clock: Arc<dyn Clock>, ids: Arc<dyn Ids>) -> Self {
-        let key = (std::process::id(), access);
+        let key = (std::process::id(), access, environment());
         let found = OPENED.lock().as_ref().and_then(|opened| opened.get(&key).cloned());
         let shared = match found {
             Some(shared) => shared,

@@ -50,6 +50,7 @@ pub(crate) struct RConfig {
     log: PathBuf,
     /// Whether a task's output is found by its place in the log; by its time otherwise.
     by_place: bool,
+    worker: String,
     temporary: PathBuf,
 }
 
@@ -68,6 +69,7 @@ impl RConfig {
             cpu: args.cpu,
             log: log_path(&args.logs, &args.session, &args.worker),
             by_place: !args.on_ecs,
+            worker: args.worker.to_string(),
             temporary: std::env::temp_dir().join(name),
         })
     }
@@ -297,6 +299,8 @@ fn spawn(config: &RConfig, uploads: &Arc<Uploads>) -> io::Result<Live> {
         .arg("--args")
         .arg(config.cpu.to_string())
         .env("R_HOME", &config.home)
+        // Tells code, ours among it, where it runs.
+        .env("STARBURST_WORKER", &config.worker)
         .env("LD_LIBRARY_PATH", format!("{}:{libraries}", lib.display()))
         .env("TMPDIR", &config.temporary)
         // What plan the user's own sessions start with is nothing to a worker.

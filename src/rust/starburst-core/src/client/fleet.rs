@@ -164,7 +164,7 @@ impl Client {
         }
     }
 
-    fn why_closed(&self, session: SessionId) -> Error {
+    pub(super) fn why_closed(&self, session: SessionId) -> Error {
         match self.manifest.lock().value.closed_because.clone() {
             Some(message) => Error::Cost { message },
             None => Error::Closed { session },

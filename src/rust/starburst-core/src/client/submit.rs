@@ -120,7 +120,7 @@ impl Client {
         let session = || self.session().clone();
         let manifest = self.manifest.lock();
         if buffer.closed || manifest.value.state == SessionState::Closed {
-            return Err(Error::Closed { session: session() });
+            return Err(self.why_closed(session()));
         }
         if !manifest.value.is_live(self.deps.clock.wall()) {
             return Err(Error::Expired { session: session() });
@@ -155,7 +155,7 @@ impl Client {
         let mut tries = 0;
         while self.buffer.lock().first < target {
             if *self.stopped.borrow() {
-                return Err(Error::Closed { session: self.session().clone() });
+                return Err(self.why_closed(self.session().clone()));
             }
             self.flush_now.notify_one();
             let _ = changes.changed().await;
