@@ -7,7 +7,7 @@ use aws_sdk_s3::{
     Client,
     types::{Delete, ObjectIdentifier},
 };
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use futures_util::{StreamExt as _, stream::FuturesUnordered};
 
 /// Pages of a listing that are counted; more is told as "more than".
 const COUNTED_PAGES: usize = 20;
@@ -110,27 +110,21 @@ pub(crate) async fn empty(
     done: &(dyn Fn(usize) + Send + Sync),
 ) -> Result<usize, CallError> {
     let client = &client(account);
-    let pages = stream::try_unfold(Some((None, None)), |from| async move {
-        match from {
-            None => Ok(None),
-            Some((key, version)) => versions(account, client, bucket, key, version).await.map(Some),
-        }
-    });
-    let mut count = 0;
-    let deletes = pages.map(|page| async move {
-        let page = page?;
-        delete(account, client, bucket, page).await
-    });
-    let mut deletes = std::pin::pin!(deletes.buffer_unordered(DELETES));
-    loop {
-        match deletes.try_next().await {
-            Ok(Some(some)) => {
-                count += some;
-                done(count);
-            }
-            Ok(None) => break,
+    let (mut count, mut from) = (0, Some((None, None)));
+    let mut deletes = FuturesUnordered::new();
+    while let Some((key, version)) = from {
+        let page = match versions(account, client, bucket, key, version).await {
+            Ok(page) => page,
             Err(error) if no_bucket(&error) => return Ok(count),
             Err(error) => return Err(error),
+        };
+        from = page.1;
+        deletes.push(delete(account, client, bucket, page.0));
+        // A page is listed while those before it are deleted, but listing does not run ahead.
+        while deletes.len() >= DELETES || from.is_none() {
+            let Some(some) = deletes.next().await else { break };
+            count += some?;
+            done(count);
         }
     }
     end_uploads(account, client, bucket).await?;

@@ -131,20 +131,27 @@ pub async fn stop(
     ids: &[String],
     reason: &str,
 ) -> Result<usize, CallError> {
-    let client = &account.ecs();
-    let stops = ids.iter().map(|id| async move {
-        let call = Call::new(Service::Ecs, "StopTask").on(id);
-        let request = client.stop_task().cluster(cluster).task(id).reason(reason);
-        match request.send().await.map_err(|e| account.sdk_error(&call, &e)) {
-            // ECS says so of a task that it has forgotten.
-            Err(error) if error.words().contains("task was not found") => Ok(()),
-            Err(error) if error.meaning() == Meaning::Absent => Ok(()),
-            Err(error) => Err(error),
-            Ok(_) => Ok(()),
-        }
-    });
+    let stops: Vec<_> =
+        ids.iter().cloned().map(|id| stop_one(account, cluster, id, reason)).collect();
     stream::iter(stops).buffer_unordered(STOPS).try_collect::<Vec<()>>().await?;
     Ok(ids.len())
+}
+
+async fn stop_one(
+    account: &Account,
+    cluster: &str,
+    id: String,
+    reason: &str,
+) -> Result<(), CallError> {
+    let call = Call::new(Service::Ecs, "StopTask").on(&id);
+    let request = account.ecs().stop_task().cluster(cluster).task(&id).reason(reason);
+    match request.send().await.map_err(|e| account.sdk_error(&call, &e)) {
+        Ok(_) => Ok(()),
+        // ECS says so of a task that it has forgotten.
+        Err(error) if error.words().contains("task was not found") => Ok(()),
+        Err(error) if error.meaning() == Meaning::Absent => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 /// Looks at a cluster. `None`: there is none of this name.

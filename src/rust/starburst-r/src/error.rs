@@ -31,6 +31,12 @@ impl From<Error> for RError {
     }
 }
 
+impl From<starburst_aws::call::CallError> for RError {
+    fn from(error: starburst_aws::call::CallError) -> Self {
+        Self::Core(error.into())
+    }
+}
+
 impl From<starburst_core::ids::InvalidId> for RError {
     fn from(error: starburst_core::ids::InvalidId) -> Self {
         Self::Core(error.into())

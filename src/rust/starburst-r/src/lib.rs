@@ -3,9 +3,13 @@
 //! Every call is short, or waits in steps during which Ctrl-C is looked for. Nothing calls R but the
 //! thread that R called.
 
+mod account;
 mod convert;
 mod error;
+mod install;
+mod job;
 mod manage;
+mod quota;
 mod runtime;
 mod session;
 mod task;
@@ -19,4 +23,8 @@ extendr_module! {
     use task;
     use manage;
     use value;
+    use account;
+    use job;
+    use install;
+    use quota;
 }

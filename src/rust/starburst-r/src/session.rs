@@ -1,5 +1,6 @@
 //! Making sessions and attaching to them.
 use crate::{
+    account,
     error::{RError, Result},
     runtime,
 };
@@ -67,7 +68,8 @@ fn place(config: &List) -> Result<(Place, Access)> {
     let name: String = field(config, "store")?;
     let place = Place::parse(&name).map_err(|error| RError::Place(error.into()))?;
     let region: Nullable<String> = field(config, "region")?;
-    Ok((place, Access { region: region.into_option(), ..Access::default() }))
+    let profile = account::text(config, "profile");
+    Ok((place, Access { region: region.into_option(), profile, ..Access::default() }))
 }
 
 /// Store, launcher, clock and randomness.
