@@ -192,7 +192,8 @@ async fn end_uploads(account: &Account, client: &Client, bucket: &str) -> Result
         };
         // Those that were ended are not listed again, so each page is the first.
         for upload in answer.uploads() {
-            let (key, id) = (upload.key().unwrap_or_default(), upload.upload_id().unwrap_or_default());
+            let (key, id) =
+                (upload.key().unwrap_or_default(), upload.upload_id().unwrap_or_default());
             let request = client.abort_multipart_upload().bucket(bucket).key(key).upload_id(id);
             match request.send().await.map_err(|e| account.sdk_error(&abort, &e)) {
                 Err(error) if error.code() != Some("NoSuchUpload") => return Err(error),

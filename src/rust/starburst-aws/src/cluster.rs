@@ -205,7 +205,8 @@ pub async fn change_providers(
     let Some(found) = found else { return Ok(()) };
     let Some(wanted) = merged(found.capacity_providers(), add, take) else { return Ok(()) };
     let strategy = found.default_capacity_provider_strategy().iter();
-    let strategy = strategy.filter(|item| !take.iter().any(|name| name == item.capacity_provider()));
+    let strategy =
+        strategy.filter(|item| !take.iter().any(|name| name == item.capacity_provider()));
     let call = Call::new(Service::Ecs, "PutClusterCapacityProviders").on(cluster);
     let start = account.clock.now();
     loop {
@@ -219,8 +220,10 @@ pub async fn change_providers(
             Ok(_) => return Ok(()),
             // A change that was made a moment ago is still being carried out.
             Err(error)
-                if matches!(error.code(), Some("UpdateInProgressException" | "ResourceInUseException"))
-                    && account.clock.now().since(start) < STOPPING =>
+                if matches!(
+                    error.code(),
+                    Some("UpdateInProgressException" | "ResourceInUseException")
+                ) && account.clock.now().since(start) < STOPPING =>
             {
                 account.clock.sleep(LOOK).await;
             }
@@ -251,7 +254,10 @@ mod tests {
     #[test]
     fn other_providers_stay_and_nothing_is_put_twice() {
         let now = names("FARGATE FARGATE_SPOT other");
-        assert_eq!(merged(&now, &names("a other"), &[]), Some(names("FARGATE FARGATE_SPOT other a")));
+        assert_eq!(
+            merged(&now, &names("a other"), &[]),
+            Some(names("FARGATE FARGATE_SPOT other a"))
+        );
         assert_eq!(merged(&now, &[], &names("other none")), Some(names("FARGATE FARGATE_SPOT")));
         assert_eq!(merged(&now, &names("other"), &names("none")), None);
     }
@@ -266,7 +272,10 @@ mod tests {
             .capacity_provider_name("FARGATE_SPOT")
             .build();
         let read = RunningTask::read(&task).unwrap();
-        assert_eq!((read.id.as_str(), read.family.as_str(), read.vcpus), ("0123", "starburst-abc", 4.0));
+        assert_eq!(
+            (read.id.as_str(), read.family.as_str(), read.vcpus),
+            ("0123", "starburst-abc", 4.0)
+        );
         assert_eq!(read.on_fargate_spot(), Some(true));
         let on = |provider: Option<&str>, kind: Option<&str>| {
             let (provider, launch_type) = (provider.map(Into::into), kind.map(Into::into));

@@ -70,7 +70,9 @@ async fn described(
     let answer = match request.send().await.map_err(|e| account.sdk_error(&call, &e)) {
         Ok(answer) => answer,
         // Another process may be deleting it.
-        Err(error) if error.meaning() == Meaning::Absent || error.code() == Some("ClientException") => {
+        Err(error)
+            if error.meaning() == Meaning::Absent || error.code() == Some("ClientException") =>
+        {
             return Ok(None);
         }
         Err(error) => return Err(error),

@@ -1,6 +1,6 @@
 //! The way to AWS that R names by region and profile.
 use crate::{
-    error::{RError, Result},
+    error::{RError, Result, text_or_null},
     runtime,
 };
 use extendr_api::prelude::*;
@@ -64,13 +64,13 @@ fn rs_caller(access: List) -> Result<List> {
     let account = open(&access)?;
     let caller = runtime::wait(async { account.caller().await })??;
     let region = account.region().map(ToOwned::to_owned);
-    Ok(list!(account = caller.account, arn = caller.arn, region = region))
+    Ok(list!(account = caller.account, arn = caller.arn, region = text_or_null(region)))
 }
 
 /// The region that calls go to, as far as anything says.
 #[extendr]
-fn rs_region(access: List) -> Result<Option<String>> {
-    Ok(open(&access)?.region().map(ToOwned::to_owned))
+fn rs_region(access: List) -> Result<Robj> {
+    Ok(text_or_null(open(&access)?.region().map(ToOwned::to_owned)))
 }
 
 extendr_module! {

@@ -1,7 +1,7 @@
 //! Setting up, looking after and taking away what is in an account.
 use crate::{
     account::{open, record, text},
-    error::Result,
+    error::{RError, Result, text_or_null},
     job::{self, Answer, Cell},
     runtime,
 };
@@ -41,8 +41,8 @@ fn rs_setup_look(
     let (names, values): (Vec<&str>, Vec<Robj>) =
         record.into_iter().map(|(name, value)| (name, Robj::from(value))).unzip();
     let record = List::from_names_and_values(names, values)
-        .map_err(|error| crate::error::RError::Value(error.to_string()))?;
-    Ok(list!(ready = word, status = status, record = record))
+        .map_err(|error| RError::Value(error.to_string()))?;
+    Ok(list!(ready = word, status = text_or_null(status), record = record))
 }
 
 /// Makes a stack be there; a job that ends with what it tells of itself.
@@ -101,7 +101,7 @@ fn rs_teardown_look(access: List, name: &str, known: Vec<String>) -> Result<List
     let found = runtime::wait(async { install::inventory(&account, name, &known).await })??;
     Ok(list!(
         stack = found.stack,
-        bucket = found.bucket,
+        bucket = text_or_null(found.bucket),
         sessions = found.contents.sessions as f64,
         objects = found.contents.objects as f64,
         more = found.contents.more,

@@ -104,7 +104,8 @@ fn rs_job_next(job: Robj, ms: f64) -> Result<List> {
     if quiet {
         let most = Duration::from_millis(ms as u64);
         // Nothing said in time is an answer too.
-        let _ = runtime::wait(async { tokio::time::timeout(most, shared.changed.notified()).await })?;
+        let _ =
+            runtime::wait(async { tokio::time::timeout(most, shared.changed.notified()).await })?;
     }
     let (said, ended) = {
         let mut state = shared.state.lock();

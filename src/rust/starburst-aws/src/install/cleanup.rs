@@ -49,8 +49,11 @@ pub async fn clean_up(
     let now = account.clock.wall();
     let tasks = cluster::tasks(account, &cleanup.cluster).await?;
     let live: HashSet<&str> = cleanup.live.iter().map(String::as_str).collect();
-    let left: Vec<String> =
-        tasks.iter().filter(|task| is_left_over(task, &live, now)).map(|task| task.id.clone()).collect();
+    let left: Vec<String> = tasks
+        .iter()
+        .filter(|task| is_left_over(task, &live, now))
+        .map(|task| task.id.clone())
+        .collect();
     let used: HashSet<&str> = tasks.iter().map(|task| task.definition.as_str()).collect();
     let found = definitions::of_role(account, &cleanup.execution_role).await?;
     let unused: Vec<Definition> = found
@@ -168,7 +171,8 @@ mod tests {
             pulled_s: None,
         };
         let images = vec![image("b", 2.0), image("c", 3.0), image("a", 1.0)];
-        let gone: Vec<_> = all_but_newest(images.clone(), 1).into_iter().map(|i| i.digest).collect();
+        let gone: Vec<_> =
+            all_but_newest(images.clone(), 1).into_iter().map(|i| i.digest).collect();
         assert_eq!(gone, ["b", "a"]);
         assert!(all_but_newest(images, 5).is_empty());
     }

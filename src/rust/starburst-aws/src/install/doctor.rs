@@ -80,8 +80,9 @@ pub async fn examine(account: &Account, patient: &Patient, tell: Tell<'_>) -> Ve
     let caller = account.caller().await;
     let known = caller.is_ok();
     let add = |checks: &mut Vec<Check>, check, finding| checks.push(Check { check, finding });
-    let finding =
-        Finding::of(caller, |caller| Finding::Well(format!("{} in account {}", caller.arn, caller.account)));
+    let finding = Finding::of(caller, |caller| {
+        Finding::Well(format!("{} in account {}", caller.arn, caller.account))
+    });
     add(&mut checks, "credentials", finding);
     let region = match account.region() {
         Some(region) => Finding::Well(region.to_owned()),
@@ -132,7 +133,10 @@ async fn of_stack(account: &Account, patient: &Patient) -> (Finding, Option<Stac
     };
     if stack.status.in_progress() {
         let detail = format!("`{name}` is in {}", stack.status);
-        return (Finding::ill(detail, "wait until AWS is done: `starburst_setup()` shows what it does"), None);
+        return (
+            Finding::ill(detail, "wait until AWS is done: `starburst_setup()` shows what it does"),
+            None,
+        );
     }
     if !stack.status.is_usable() {
         let why = stack.reason.map(|reason| format!(": {reason}")).unwrap_or_default();
@@ -140,9 +144,10 @@ async fn of_stack(account: &Account, patient: &Patient) -> (Finding, Option<Stac
     }
     match StackOutputs::read(&stack) {
         Ok(outputs) => (Finding::Well(format!("`{name}` is in {}", stack.status)), Some(outputs)),
-        Err(error) => {
-            (Finding::ill(error.to_string(), error.advice().unwrap_or_else(|| SETUP.to_owned())), None)
-        }
+        Err(error) => (
+            Finding::ill(error.to_string(), error.advice().unwrap_or_else(|| SETUP.to_owned())),
+            None,
+        ),
     }
 }
 
@@ -156,7 +161,10 @@ async fn of_part(
         if found {
             Finding::Well(arn.to_owned())
         } else {
-            Finding::ill(format!("there is no role `{arn}`"), format!("{SETUP}, or ask who deployed the stack to"))
+            Finding::ill(
+                format!("there is no role `{arn}`"),
+                format!("{SETUP}, or ask who deployed the stack to"),
+            )
         }
     };
     match check {
@@ -211,7 +219,10 @@ async fn of_image(account: &Account, patient: &Patient, repository: &str) -> Fin
             if found {
                 Finding::Well(format!("`{image}`"))
             } else {
-                Finding::ill(format!("there is no image `{image}`"), "push it, or choose another `image`")
+                Finding::ill(
+                    format!("there is no image `{image}`"),
+                    "push it, or choose another `image`",
+                )
             }
         });
     }

@@ -67,18 +67,14 @@ pub async fn setup_instances(
         let deployment = deployment(&name, outputs, instances, kind);
         stack::deploy(account, &deployment, &mut |event| tell(Said::Step(line(event)))).await?;
         // One by one, so that what was made is used although the next one fails.
-        cluster::change_providers(account, &outputs.cluster, std::slice::from_ref(&name), &[]).await?;
+        cluster::change_providers(account, &outputs.cluster, std::slice::from_ref(&name), &[])
+            .await?;
         names.push(name);
     }
     Ok(names)
 }
 
-fn deployment(
-    name: &str,
-    outputs: &StackOutputs,
-    instances: &Instances,
-    kind: &str,
-) -> Deployment {
+fn deployment(name: &str, outputs: &StackOutputs, instances: &Instances, kind: &str) -> Deployment {
     let arm = is_arm(kind);
     let mut values = BTreeMap::from([
         ("Stack", instances.stack.clone()),
@@ -109,13 +105,25 @@ mod tests {
 
     #[test]
     fn graviton_and_gpus_are_told_by_the_name_of_the_type() {
-        for kind in ["c7g.4xlarge", "c8gn.large", "m6gd.metal", "a1.large", "t4g.micro", "x2gd.large", "g5g.xlarge"] {
+        for kind in [
+            "c7g.4xlarge",
+            "c8gn.large",
+            "m6gd.metal",
+            "a1.large",
+            "t4g.micro",
+            "x2gd.large",
+            "g5g.xlarge",
+        ] {
             assert!(is_arm(kind) && !has_gpu(kind), "{kind}");
         }
-        for kind in ["c7i.large", "m5.large", "c5n.large", "r7iz.large", "u-6tb1.metal", "hpc7a.96xlarge"] {
+        for kind in
+            ["c7i.large", "m5.large", "c5n.large", "r7iz.large", "u-6tb1.metal", "hpc7a.96xlarge"]
+        {
             assert!(!is_arm(kind) && !has_gpu(kind), "{kind}");
         }
-        for kind in ["g5.xlarge", "g4dn.xlarge", "p5.48xlarge", "p4d.24xlarge", "g6e.xlarge", "gr6.4xlarge"] {
+        for kind in
+            ["g5.xlarge", "g4dn.xlarge", "p5.48xlarge", "p4d.24xlarge", "g6e.xlarge", "gr6.4xlarge"]
+        {
             assert!(!is_arm(kind) && has_gpu(kind), "{kind}");
         }
         assert!(!has_gpu("g4ad.xlarge"));

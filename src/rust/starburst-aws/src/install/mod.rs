@@ -37,7 +37,9 @@ fn line(event: &StackEvent) -> String {
     let status = event.status.to_lowercase().replace('_', " ");
     match &event.reason {
         // What begins or succeeds says nothing worth reading.
-        Some(reason) if event.status.ends_with("_FAILED") => format!("{subject}: {status}: {reason}"),
+        Some(reason) if event.status.ends_with("_FAILED") => {
+            format!("{subject}: {status}: {reason}")
+        }
         Some(_) | None => format!("{subject}: {status}"),
     }
 }
@@ -58,7 +60,8 @@ mod tests {
             of_stack: false,
         };
         assert_eq!(line(&event), "AWS::S3::Bucket `Bucket`: create in progress");
-        let failed = StackEvent { status: "CREATE_FAILED".into(), reason: Some("no".into()), ..event };
+        let failed =
+            StackEvent { status: "CREATE_FAILED".into(), reason: Some("no".into()), ..event };
         assert_eq!(line(&failed), "AWS::S3::Bucket `Bucket`: create failed: no");
     }
 }

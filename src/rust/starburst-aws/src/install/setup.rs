@@ -49,12 +49,17 @@ pub async fn look(account: &Account, setup: &Setup) -> Result<Ready, CallError> 
 /// A newer stack than this package's counts as well: who deployed it has a newer package, and what is new is unused here.
 fn judge(stack: Stack, setup: &Setup) -> Ready {
     let number = |version: Option<&String>| version.and_then(|text| text.parse::<u32>().ok());
-    let (has, wanted) =
-        (number(stack.template_version.as_ref()), number(template_version(&setup.template).as_ref()));
+    let (has, wanted) = (
+        number(stack.template_version.as_ref()),
+        number(template_version(&setup.template).as_ref()),
+    );
     let current = has.is_some() && has >= wanted;
-    let same = setup.parameters.iter().all(|(name, value)| stack.parameters.get(name) == Some(value));
+    let same =
+        setup.parameters.iter().all(|(name, value)| stack.parameters.get(name) == Some(value));
     match StackOutputs::read(&stack) {
-        Ok(outputs) if current && same && stack.status.is_usable() && !stack.status.in_progress() => {
+        Ok(outputs)
+            if current && same && stack.status.is_usable() && !stack.status.in_progress() =>
+        {
             Ready::Well(stack, outputs)
         }
         Ok(_) | Err(_) => Ready::Unfinished(stack),
@@ -99,8 +104,15 @@ mod tests {
 
     fn stack(version: &str, status: &str) -> Stack {
         let outputs = [
-            "Bucket", "Cluster", "Subnets", "SecurityGroup", "ExecutionRole", "TaskRole", "LogGroup",
-            "Repository", "InstanceProfile",
+            "Bucket",
+            "Cluster",
+            "Subnets",
+            "SecurityGroup",
+            "ExecutionRole",
+            "TaskRole",
+            "LogGroup",
+            "Repository",
+            "InstanceProfile",
         ];
         let mut outputs: BTreeMap<String, String> =
             outputs.iter().map(|name| ((*name).to_owned(), "x".to_owned())).collect();

@@ -211,7 +211,10 @@ mod tests {
 
     #[test]
     fn a_repository_is_named_without_its_registry() {
-        assert_eq!(repository("1.dkr.ecr.us-east-1.amazonaws.com/starburst-images"), "starburst-images");
+        assert_eq!(
+            repository("1.dkr.ecr.us-east-1.amazonaws.com/starburst-images"),
+            "starburst-images"
+        );
         assert_eq!(repository("starburst-images"), "starburst-images");
     }
 }
