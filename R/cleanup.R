@@ -58,7 +58,8 @@ starburst_cleanup <- function(
     return(invisible(found))
   }
   counts <- table(factor(found$kind, unique(found$kind)))
-  lines <- c("This goes for good:", sprintf("- %s: %s", names(counts), fmt(as.numeric(counts))))
+  each <- mapply(count_of, as.numeric(counts), names(counts))
+  lines <- c("This goes for good:", paste("-", each))
   if (!may_go_on(lines, "Delete?", ask, missing_ask, call)) {
     say("nothing was deleted")
     return(invisible(found[0L, ]))
@@ -140,7 +141,12 @@ starburst_cleanup_ecr <- function(
     return(invisible(found))
   }
   size <- sprintf("%.1f GB", sum(found$bytes) / 1e9)
-  lines <- sprintf("This deletes %s images (%s) and keeps the newest %s.", fmt(nrow(found)), size, fmt(keep))
+  lines <- sprintf(
+    "This deletes %s (%s) and keeps the newest %s.",
+    count_of(nrow(found), "image"),
+    size,
+    fmt(keep)
+  )
   if (!may_go_on(lines, "Delete?", ask, missing_ask, call)) {
     say("nothing was deleted")
     return(invisible(found[0L, ]))

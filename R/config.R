@@ -123,7 +123,7 @@ check_line <- function(x, arg, call) {
 }
 
 encode_settings <- function(values) {
-  lapply(rlang::set_names(intersect(config_names, names(values))), function(name) {
+  lapply(rlang::set_names(config_names[config_names %in% names(values)]), function(name) {
     value <- values[[name]]
     if (is.function(value)) {
       value <- value()
@@ -136,7 +136,7 @@ encode_settings <- function(values) {
 }
 
 decode_settings <- function(written) {
-  lapply(rlang::set_names(intersect(config_names, names(written))), function(name) {
+  lapply(rlang::set_names(config_names[config_names %in% names(written)]), function(name) {
     text <- written[[name]]
     if (name %in% number_settings) {
       return(suppressWarnings(as.numeric(text)))
@@ -175,7 +175,7 @@ shown_config <- function(call) {
   options <- option_settings()
   config <- read_config(call)
   settings <- utils::modifyList(decode_settings(config$settings), options)
-  settings <- settings[intersect(config_names, names(settings))]
+  settings <- settings[config_names[config_names %in% names(settings)]]
   from <- ifelse(names(settings) %in% names(options), "option", "config")
   structure(
     list(

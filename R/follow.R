@@ -13,7 +13,7 @@ may_go_on <- function(lines, question, ask, missing_ask, call) {
     starburst_abort(
       c(
         "this R is not interactive, so nobody can be asked",
-        rlang::set_names(lines, rep("*", length(lines))),
+        rlang::set_names(sub("^- ", "", lines), ifelse(startsWith(lines, "- "), "*", " ")),
         i = "to go ahead without a question, give `ask = FALSE`"
       ),
       kind = "invalid_input",

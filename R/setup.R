@@ -201,7 +201,7 @@ starburst_teardown <- function(region = NULL, profile = NULL, stack = NULL, ask 
   job <- unwrap_native(rs_teardown(access, record$stack, found$instances), call)
   gone <- follow(job, "taking away", call)
   forget_stack(record, call)
-  say(sprintf("the stack `%s` is gone, with %s objects and versions", record$stack, fmt(gone$objects)))
+  say(sprintf("the stack `%s` is gone, with %s", record$stack, count_of(gone$objects, "object version")))
   invisible(gone)
 }
 
@@ -215,15 +215,17 @@ teardown_lines <- function(stack, caller, found) {
     },
     if (!is.null(found$bucket)) {
       sprintf(
-        "- the bucket `%s` with %s%s sessions and %s%s objects, in all versions",
+        "- the bucket `%s` with %s%s and %s%s, in all versions",
         found$bucket,
         more,
-        fmt(found$sessions),
+        count_of(found$sessions, "session"),
         more,
-        fmt(found$objects)
+        count_of(found$objects, "object")
       )
     },
-    if (found$images > 0) sprintf("- %s images", fmt(found$images)),
-    if (found$tasks > 0) sprintf("- %s tasks, which run now", fmt(found$tasks))
+    if (found$images > 0) paste("-", count_of(found$images, "image")),
+    if (found$tasks > 0) paste("-", count_of(found$tasks, "running task"))
   )
 }
+
+count_of <- function(n, what) paste0(fmt(n), " ", what, if (n != 1) "s")

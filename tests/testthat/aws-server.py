@@ -10,6 +10,7 @@ usage: aws-server.py serve FILE PID        moto, Service Quotas and a service th
        aws-server.py lines ENDPOINT GROUP STREAM COUNT    writes lines of a log
        aws-server.py left ENDPOINT         prints what is there
 """
+import hashlib
 import json
 import os
 import sys
@@ -57,6 +58,31 @@ class Quotas(Answers):
         self.answer(json.dumps({"Quota": {"QuotaCode": code, "Value": 6.0, "Adjustable": True}}))
 
 
+class Ecs(Answers):
+    """moto's ECS, with what it tells wrongly of tasks put right: sizes are strings, and a task has one of its own."""
+
+    moto = None
+
+    def do_POST(self):
+        from urllib.error import HTTPError
+        from urllib.request import Request, urlopen
+
+        headers = {name: value for name, value in self.headers.items() if name.lower() not in ("host", "content-length")}
+        try:
+            with urlopen(Request(self.moto, self.body().encode(), headers)) as told:
+                text, status = told.read().decode(), told.status
+        except HTTPError as error:
+            text, status = error.read().decode(), error.code
+        if self.headers["x-amz-target"].endswith((".DescribeTasks", ".StopTask")) and status == 200:
+            told = json.loads(text)
+            for task in told.get("tasks") or [told["task"]]:
+                task["cpu"] = "1024"
+                for container in task["containers"]:
+                    container.update(cpu=str(container.get("cpu", 0)), memory=str(container.get("memory", 0)))
+            text = json.dumps(told)
+        self.answer(text, status)
+
+
 class Denies(Answers):
     """Everybody may ask who they are, and nobody may do anything else."""
 
@@ -81,10 +107,11 @@ def serve(file, parent):
 
     moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     moto.start()
-    servers = [ThreadingHTTPServer(("127.0.0.1", 0), handler) for handler in (Quotas, Denies)]
+    servers = [ThreadingHTTPServer(("127.0.0.1", 0), handler) for handler in (Quotas, Denies, Ecs)]
     for server in servers:
         threading.Thread(target=server.serve_forever, daemon=True).start()
     ports = [moto.get_host_and_port()[1], *(server.server_port for server in servers)]
+    Ecs.moto = f"http://127.0.0.1:{ports[0]}/"
     with open(file + ".new", "w") as out:
         out.writelines(f"http://127.0.0.1:{port}\n" for port in ports)
         out.write(f"{os.getpid()}\n")
@@ -147,8 +174,10 @@ def image(endpoint, repository, tag):
         "schemaVersion": 2, "mediaType": "application/vnd.docker.distribution.manifest.v2+json",
         "config": {"mediaType": "x", "size": 1, "digest": f"sha256:{tag}"}, "layers": [],
     }
+    text = json.dumps(manifest)
     client("ecr", endpoint).put_image(
-        repositoryName=repository.partition("/")[2], imageTag=tag, imageManifest=json.dumps(manifest)
+        repositoryName=repository.partition("/")[2], imageTag=tag, imageManifest=text,
+        imageDigest=f"sha256:{hashlib.sha256(text.encode()).hexdigest()}",
     )
 
 

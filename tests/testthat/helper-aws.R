@@ -13,9 +13,15 @@ aws_python <- function() {
   python
 }
 
+# What R needs to find its libraries would make this Python find the wrong ones.
+run_python <- function(words, ...) {
+  script <- c("-u", "LD_LIBRARY_PATH", aws_python(), test_path("aws-server.py"), words)
+  system2("env", shQuote(script), ...)
+}
+
 # Asks the Python with moto for something; returns the words it printed.
 ask_aws <- function(...) {
-  out <- system2(aws_python(), shQuote(c(test_path("aws-server.py"), ...)), stdout = TRUE)
+  out <- run_python(c(...), stdout = TRUE)
   status <- attr(out, "status")
   if (!is.null(status)) {
     stop("aws-server.py ended with status ", status)
@@ -27,15 +33,15 @@ ask_aws <- function(...) {
 # apart, since a process remembers them.
 local_aws <- function(env = parent.frame()) {
   file <- withr::local_tempfile(.local_envir = env)
-  script <- shQuote(c(test_path("aws-server.py"), "serve", file, Sys.getpid()))
-  system2(aws_python(), script, wait = FALSE, stdout = FALSE, stderr = FALSE)
+  run_python(c("serve", file, Sys.getpid()), wait = FALSE, stdout = FALSE, stderr = FALSE)
   wait_for(function() file.exists(file), 60)
   told <- readLines(file)
-  withr::defer(tools::pskill(as.integer(told[[4]])), envir = env)
+  withr::defer(tools::pskill(as.integer(told[[5]])), envir = env)
   no_credentials(env)
   withr::local_envvar(
     AWS_ENDPOINT_URL = told[[1]],
     AWS_ENDPOINT_URL_SERVICE_QUOTAS = told[[2]],
+    AWS_ENDPOINT_URL_ECS = told[[4]],
     AWS_ACCESS_KEY_ID = "AKIAMOTO",
     AWS_SECRET_ACCESS_KEY = "moto",
     .local_envir = env

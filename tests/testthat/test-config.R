@@ -4,7 +4,7 @@ record <- function(stack = "starburst", region = "eu-central-1", profile = NULL)
   c(
     list(stack = stack, region = region),
     if (!is.null(profile)) list(profile = profile),
-    list(bucket = paste0(stack, "-bucket"), subnets = "subnet-1,subnet-2", cluster = "c")
+    list(bucket = paste0(stack, "-bucket"), cluster = "c", subnets = "subnet-1,subnet-2")
   )
 }
 

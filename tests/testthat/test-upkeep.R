@@ -30,7 +30,7 @@ test_that("sessions that are over for long are cleaned up, and no others", {
   local_store()
   open <- local_session(workers = 1)
   over <- local_session(workers = 1)
-  over$submit(1)
+  over$submit(sum(1))
   over$collect(wait = TRUE)
   over$cleanup()
   expect_message(starburst_cleanup(ask = FALSE), "nothing to clean up")

@@ -56,7 +56,10 @@ impl Finding {
 
     fn of_error(error: &CallError) -> Self {
         let remedy = error.advice().unwrap_or("put right what AWS says, and try again");
-        Finding::ill(format!("{error}: {}", error.words()), remedy)
+        // What a chain of credential providers tries is told in many lines, of which the first is enough.
+        let words = error.words();
+        let said = words.lines().next().unwrap_or_default().trim_end_matches(" Attempted:");
+        Finding::ill(format!("{error}: {said}"), remedy)
     }
 
     fn of<T>(outcome: Result<T, CallError>, judge: impl FnOnce(T) -> Self) -> Self {
