@@ -37,7 +37,7 @@ fn rs_setup_look(
         Ready::Unfinished(stack) => ("unfinished", Some(stack.status.to_string()), None),
         Ready::Well(stack, outputs) => ("well", Some(stack.status.to_string()), Some(outputs)),
     };
-    let record = outputs.map(record).unwrap_or_default();
+    let record = outputs.map(|outputs| record(outputs)).unwrap_or_default();
     let (names, values): (Vec<&str>, Vec<Robj>) =
         record.into_iter().map(|(name, value)| (name, Robj::from(value))).unzip();
     let record = List::from_names_and_values(names, values)

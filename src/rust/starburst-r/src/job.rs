@@ -57,11 +57,21 @@ struct Shared {
 pub(crate) struct Job {
     shared: Arc<Shared>,
     work: AbortHandle,
+    pid: u32,
+}
+
+impl Job {
+    fn end(&self) {
+        // A forked child has a copy of the job, and none of the threads it runs on.
+        if self.pid == std::process::id() {
+            self.work.abort();
+        }
+    }
 }
 
 impl Drop for Job {
     fn drop(&mut self) {
-        self.work.abort();
+        self.end();
     }
 }
 
@@ -89,7 +99,7 @@ where
         end.state.lock().ended = Some(outcome);
         end.changed.notify_one();
     });
-    Ok(ExternalPtr::new(Job { shared, work: task.abort_handle() }).into())
+    Ok(ExternalPtr::new(Job { shared, work: task.abort_handle(), pid: std::process::id() }).into())
 }
 
 /// What a job said since the last look, waiting at most `ms` for something; and its answer once it has ended.
@@ -144,7 +154,7 @@ fn rs_job_drop(job: Robj) {
     if let Ok(job) = ExternalPtr::<Job>::try_from(job)
         && let Ok(job) = job.try_addr()
     {
-        job.work.abort();
+        job.end();
     }
 }
 

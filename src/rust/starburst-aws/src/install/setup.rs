@@ -27,7 +27,7 @@ pub enum Ready {
     /// There is one, to be changed, finished or made anew.
     Unfinished(Stack),
     /// It is as it shall be, or newer.
-    Well(Stack, StackOutputs),
+    Well(Stack, Box<StackOutputs>),
 }
 
 /// The version that a template gives itself: the value of its output `TemplateVersion`.
@@ -60,7 +60,7 @@ fn judge(stack: Stack, setup: &Setup) -> Ready {
         Ok(outputs)
             if current && same && stack.status.is_usable() && !stack.status.in_progress() =>
         {
-            Ready::Well(stack, outputs)
+            Ready::Well(stack, Box::new(outputs))
         }
         Ok(_) | Err(_) => Ready::Unfinished(stack),
     }
@@ -76,7 +76,7 @@ pub async fn set_up(
     tell: Tell<'_>,
 ) -> Result<StackOutputs, StackError> {
     if let Ready::Well(_, outputs) = look(account, setup).await? {
-        return Ok(outputs);
+        return Ok(*outputs);
     }
     if roles::ecs_linked_role(account).await? == LinkedRole::Made {
         tell(Said::Step("made the service-linked role of ECS".to_owned()));

@@ -1,7 +1,10 @@
 //! Taking everything away, in the order in which each thing lets go of the next.
 //!
-//! 1. Tasks are stopped, and waited for. 2. Stacks of EC2 instances go, once their capacity providers are out of the
-//! cluster. 3. The bucket is emptied. 4. Images and 5. task definitions are deleted. 6. The stack goes.
+//! 1. Tasks are stopped, and waited for.
+//! 2. Stacks of EC2 instances go, once their capacity providers are out of the cluster.
+//! 3. The bucket is emptied.
+//! 4. Images and task definitions are deleted.
+//! 5. The stack goes.
 //!
 //! Each step takes what is gone as done, so the same call again goes on where one broke off.
 use super::{Said, Tell, instances, line};
