@@ -96,4 +96,52 @@ rs_sessions <- function(config) .Call(wrap__rs_sessions, config)
 # A value there and back, for tests and benchmarks.
 rs_round_trip <- function(value) .Call(wrap__rs_round_trip, value)
 
+# Who the credentials belong to, and the region.
+rs_caller <- function(access) .Call(wrap__rs_caller, access)
+
+# The region that calls go to, as far as anything says.
+rs_region <- function(access) .Call(wrap__rs_region, access)
+
+# What a job said since the last look, waiting at most `ms` for something; and its answer once it has ended.
+rs_job_next <- function(job, ms) .Call(wrap__rs_job_next, job, ms)
+
+# Ends our part of a job.
+rs_job_drop <- function(job) .Call(wrap__rs_job_drop, job)
+
+# How a stack stands: `"absent"`, `"unfinished"` or `"well"`, then with what it tells of itself.
+rs_setup_look <- function(access, name, template, names, values) .Call(wrap__rs_setup_look, access, name, template, names, values)
+
+# Makes a stack be there; a job that ends with what it tells of itself.
+rs_setup <- function(access, name, template, names, values) .Call(wrap__rs_setup, access, name, template, names, values)
+
+# Makes instances of EC2 be there for a cluster; a job that ends with the names of their stacks.
+rs_setup_instances <- function(access, stack, template, kinds, spot, most) .Call(wrap__rs_setup_instances, access, stack, template, kinds, spot, most)
+
+# What a teardown takes away.
+rs_teardown_look <- function(access, name, known) .Call(wrap__rs_teardown_look, access, name, known)
+
+# Takes everything away; a job that ends with counts.
+rs_teardown <- function(access, name, known) .Call(wrap__rs_teardown, access, name, known)
+
+# Looks whether everything is there; a job that ends with the findings, column by column.
+rs_doctor <- function(access, name, template, image, cpu) .Call(wrap__rs_doctor, access, name, template, image, cpu)
+
+# Takes away tasks without a session that lives, and task definitions that nothing uses; a job that ends with their names.
+rs_clean_up <- function(access, cluster, execution_role, live, older_than, look_only) .Call(wrap__rs_clean_up, access, cluster, execution_role, live, older_than, look_only)
+
+# Deletes all but the newest images, and returns those that went, or would go, column by column.
+rs_clean_images <- function(access, repository, keep, look_only) .Call(wrap__rs_clean_images, access, repository, keep, look_only)
+
+# The limits, column by column; with a cluster, also what its tasks use of those of Fargate.
+rs_quotas <- function(access, cluster) .Call(wrap__rs_quotas, access, cluster)
+
+# Asks for a higher limit.
+rs_quota_request <- function(access, launch_type, spot, vcpus) .Call(wrap__rs_quota_request, access, launch_type, spot, vcpus)
+
+# The requests for a higher limit, newest first, column by column.
+rs_quota_history <- function(access, launch_type, spot) .Call(wrap__rs_quota_history, access, launch_type, spot)
+
+# The last lines of streams of a log group, column by column.
+rs_log_tails <- function(access, group, streams, last) .Call(wrap__rs_log_tails, access, group, streams, last)
+
 # nolint end

@@ -1,5 +1,6 @@
 #' @useDynLib starburst, .registration = TRUE
 #' @importFrom R6 R6Class
+#' @importFrom rlang %||%
 #' @importFrom future nbrOfFreeWorkers nbrOfWorkers resolved result run
 #' @noRd
 NULL

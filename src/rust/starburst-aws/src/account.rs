@@ -273,11 +273,11 @@ async fn load(access: &Access) -> SdkConfig {
     loader.load().await
 }
 
-fn retries() -> RetryConfig {
+pub(crate) fn retries() -> RetryConfig {
     RetryConfig::standard().with_max_attempts(TRIES)
 }
 
-fn timeouts() -> TimeoutConfig {
+pub(crate) fn timeouts() -> TimeoutConfig {
     TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(TRY_LIMIT).build()
 }
 

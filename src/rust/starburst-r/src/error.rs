@@ -31,6 +31,12 @@ impl From<Error> for RError {
     }
 }
 
+impl From<starburst_aws::call::CallError> for RError {
+    fn from(error: starburst_aws::call::CallError) -> Self {
+        Self::Core(error.into())
+    }
+}
+
 impl From<starburst_core::ids::InvalidId> for RError {
     fn from(error: starburst_core::ids::InvalidId) -> Self {
         Self::Core(error.into())
@@ -41,7 +47,8 @@ fn core(error: &Error) -> (String, Vec<String>, Option<String>) {
     (error.kind().class_suffix().to_owned(), error.chain(), error.subject())
 }
 
-fn text_or_null(text: Option<String>) -> Robj {
+/// `NULL` where there is none; in a list of its own `None` would be `NA`.
+pub(crate) fn text_or_null(text: Option<String>) -> Robj {
     text.map_or_else(|| ().into(), Robj::from)
 }
 

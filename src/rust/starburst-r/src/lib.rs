@@ -3,10 +3,14 @@
 //! Every call is short, or waits in steps during which Ctrl-C is looked for. Nothing calls R but the
 //! thread that R called.
 
+mod account;
 mod aws;
 mod convert;
 mod error;
+mod install;
+mod job;
 mod manage;
+mod quota;
 mod runtime;
 mod session;
 mod task;
@@ -20,4 +24,8 @@ extendr_module! {
     use task;
     use manage;
     use value;
+    use account;
+    use job;
+    use install;
+    use quota;
 }

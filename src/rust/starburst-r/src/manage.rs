@@ -46,6 +46,7 @@ fn rs_status(handle: Robj, refresh: bool) -> Result<List> {
         counts = convert::counts(&client.summary()),
         workers = list!(worker = ids, state = states, finished = finished, busy_seconds = busy),
         state = client::state_word(&manifest, client.now()),
+        launch_type = manifest.launch_type.clone(),
         workers_wanted = f64::from(manifest.workers),
         created_at = convert::seconds(manifest.created_at),
         deadline = convert::seconds(manifest.deadline),

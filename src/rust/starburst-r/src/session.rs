@@ -1,6 +1,6 @@
 //! Making sessions and attaching to them.
 use crate::{
-    aws,
+    account, aws,
     error::{RError, Result},
     runtime,
 };
@@ -70,9 +70,9 @@ fn seconds(config: &List, name: &str) -> Result<Duration> {
 pub(crate) fn place(config: &List) -> Result<(Place, Access)> {
     let name: String = field(config, "store")?;
     let place = Place::parse(&name).map_err(|error| RError::Place(error.into()))?;
-    let text = |name| field::<Nullable<String>>(config, name).map(Nullable::into_option);
-    let (region, profile) = (text("region")?, text("profile")?);
-    Ok((place, Access { region, profile, ..Access::default() }))
+    let region: Nullable<String> = field(config, "region")?;
+    let profile = account::text(config, "profile");
+    Ok((place, Access { region: region.into_option(), profile, ..Access::default() }))
 }
 
 /// Store, launcher, clock and randomness.

@@ -154,6 +154,16 @@ impl Account {
         self.told(call, meaning::of(answer), answer)
     }
 
+    /// The error for one part of a call, of which the rest was done.
+    pub(crate) fn refused_part(
+        &self,
+        call: &Call<'_>,
+        code: Option<&str>,
+        words: Option<&str>,
+    ) -> CallError {
+        self.refused(call, Answer { status: None, code, words: words.unwrap_or_default() })
+    }
+
     /// The error for something that is certain without looking at an answer.
     pub(crate) fn told(&self, call: &Call<'_>, meaning: Meaning, answer: Answer<'_>) -> CallError {
         let profile = profile_in_use(self.access());

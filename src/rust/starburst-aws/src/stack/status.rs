@@ -21,7 +21,7 @@ pub(super) enum Next {
 }
 
 impl StackStatus {
-    pub(super) fn new(text: &str) -> Self {
+    pub(crate) fn new(text: &str) -> Self {
         Self(text.to_owned())
     }
 

@@ -6,9 +6,9 @@ use crate::{
     cost::{self, Bill, Span},
     error::Error,
     heartbeat::{Heartbeat, WorkerState},
-    ids::{PartId, SessionId, WorkerId},
+    ids::{PartId, WorkerId},
     launch::{Fate, LaunchSpec, LogPart},
-    manifest::{Lifetime, SessionState},
+    manifest::{Lifetime, Manifest, SessionState},
     patrol::{Ground, Judges, Verdict},
     waves,
 };
@@ -159,15 +159,8 @@ impl Client {
         self.fleet.lock().engaged = false;
         let session = self.session().clone();
         match self.manifest.lock().value.state {
-            SessionState::Closed => Err(self.why_closed(session)),
+            SessionState::Closed => Err(why_closed(&self.manifest())),
             SessionState::Open => Err(Error::Expired { session }),
-        }
-    }
-
-    pub(super) fn why_closed(&self, session: SessionId) -> Error {
-        match self.manifest.lock().value.closed_because.clone() {
-            Some(message) => Error::Cost { message },
-            None => Error::Closed { session },
         }
     }
 
@@ -417,4 +410,12 @@ impl Client {
 fn died_young(beat: &Heartbeat) -> bool {
     let ordered = matches!(beat.state, WorkerState::Left { fault: false, .. });
     beat.finished == 0 && !ordered
+}
+
+/// What whoever asks something of a closed session is told.
+pub(super) fn why_closed(manifest: &Manifest) -> Error {
+    match manifest.closed_because.clone() {
+        Some(message) => Error::Cost { message },
+        None => Error::Closed { session: manifest.session.clone() },
+    }
 }

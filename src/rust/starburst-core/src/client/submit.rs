@@ -1,5 +1,5 @@
 //! Submitting: a buffer that takes tasks at once, and a loop that appends them to the log of segments.
-use super::Client;
+use super::{Client, fleet::why_closed};
 use crate::{
     blob::{BlobHash, Payload},
     error::Error,
@@ -120,7 +120,7 @@ impl Client {
         let session = || self.session().clone();
         let manifest = self.manifest.lock();
         if buffer.closed || manifest.value.state == SessionState::Closed {
-            return Err(self.why_closed(session()));
+            return Err(why_closed(&manifest.value));
         }
         if !manifest.value.is_live(self.deps.clock.wall()) {
             return Err(Error::Expired { session: session() });
@@ -155,7 +155,7 @@ impl Client {
         let mut tries = 0;
         while self.buffer.lock().first < target {
             if *self.stopped.borrow() {
-                return Err(self.why_closed(self.session().clone()));
+                return Err(why_closed(&self.manifest()));
             }
             self.flush_now.notify_one();
             let _ = changes.changed().await;

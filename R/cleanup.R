@@ -1,0 +1,155 @@
+#' Clean up what nobody uses any more
+#'
+#' `starburst_cleanup()` deletes sessions that are closed or past their time
+#' limit, with their results; and where [starburst_setup()] was run also stops
+#' tasks whose session has ended, and deletes task definitions that no task
+#' uses. `starburst_cleanup_ecr()` deletes all but the newest images.
+#'
+#' @inheritParams starburst_setup
+#' @param older_than (number or difftime) Only what has been unused for so long;
+#'   a number is in seconds. Default 7 days.
+#' @param keep (number) How many of the newest images stay. Default 3.
+#' @param ask (logical) Whether to show what goes and ask. A script must give
+#'   `FALSE`.
+#' @param stack (string or `NULL`) Name of the stack. Default `NULL`: the one
+#'   that is known.
+#'
+#' @returns `starburst_cleanup()`: a data frame of what was deleted, invisibly:
+#'   `kind` (`"session"`, `"task"` or `"task definition"`), `id`.
+#'   `starburst_cleanup_ecr()`: a data frame of the images deleted, invisibly:
+#'   `digest`, `tags`, `pushed_at` (date-time), `bytes`. Both are without rows
+#'   if the answer was no.
+#' @section Conditions:
+#' `starburst_error_invalid_input` for an argument that is wrong, also for a
+#' script without `ask = FALSE`. `starburst_cleanup_ecr()` without a stack is a
+#' `starburst_error_not_set_up`.
+#' @examples
+#' old <- options(starburst.store = tempfile("store"))
+#' session <- starburst_session(workers = 1, launch_type = "LOCAL")
+#' session$cleanup()
+#' if (!starburst_is_configured()) {
+#'   starburst_cleanup(older_than = 0, ask = FALSE)
+#' }
+#' options(old)
+#' @export
+starburst_cleanup <- function(
+  older_than = as.difftime(7, units = "days"),
+  region = NULL,
+  profile = NULL,
+  stack = NULL,
+  ask = interactive()
+) {
+  call <- rlang::current_env()
+  missing_ask <- missing(ask)
+  seconds <- if (inherits(older_than, "difftime")) as.numeric(older_than, units = "secs") else older_than
+  seconds <- check_number(seconds, "older_than", 0, Inf, call)
+  check_place(region, profile, stack, call)
+  named <- !is.null(region) || !is.null(profile) || !is.null(stack)
+  record <- if (named || starburst_is_configured()) account_settings(region, profile, stack, call)
+  stale <- stale_sessions(cleanup_places(record, region), seconds, call)
+  unused <- if (!is.null(record)) clean_account(record, stale$live, seconds, TRUE, call)
+  found <- rbind(
+    gone_frame("session", vapply(stale$old, `[[`, "", "id")),
+    gone_frame("task", unused$tasks),
+    gone_frame("task definition", unused$definitions)
+  )
+  if (nrow(found) == 0L) {
+    say("there is nothing to clean up")
+    return(invisible(found))
+  }
+  counts <- table(factor(found$kind, unique(found$kind)))
+  each <- mapply(count_of, as.numeric(counts), names(counts))
+  lines <- c("This goes for good:", paste("-", each))
+  if (!may_go_on(lines, "Delete?", ask, missing_ask, call)) {
+    say("nothing was deleted")
+    return(invisible(found[0L, ]))
+  }
+  for (session in stale$old) {
+    handle <- unwrap_native(rs_session_attach(session$config, session$id), call)
+    unwrap_native(rs_delete(handle), call)
+  }
+  if (!is.null(record)) {
+    gone <- clean_account(record, stale$live, seconds, FALSE, call)
+    kept <- found$kind == "session" | found$id %in% c(gone$tasks, gone$definitions)
+    found <- found[kept, ]
+  }
+  invisible(found)
+}
+
+gone_frame <- function(kind, ids) data.frame(kind = rep(kind, length(ids)), id = as.character(ids))
+
+# Where sessions may be: the store that is chosen, and the bucket of the stack.
+cleanup_places <- function(record, region) {
+  chosen <- native_config(place_settings(region), detached = TRUE)
+  if (is.null(record)) {
+    return(list(chosen))
+  }
+  bucket <- native_config(place_settings(record$region), detached = TRUE)
+  bucket$store <- paste0("s3://", record$bucket)
+  bucket["profile"] <- list(record$profile)
+  if (identical(chosen$store, bucket$store)) list(bucket) else list(chosen, bucket)
+}
+
+# Sessions that are over for so long, and the ids of those that live.
+stale_sessions <- function(places, seconds, call) {
+  old <- list()
+  live <- character()
+  for (config in places) {
+    rows <- unwrap_native(rs_sessions(config), call)
+    over <- rows$state != "open"
+    live <- c(live, rows$session_id[!over])
+    for (id in rows$session_id[over & rows$last_activity < as.numeric(Sys.time()) - seconds]) {
+      old <- c(old, list(list(id = id, config = config)))
+    }
+  }
+  list(old = old, live = live)
+}
+
+clean_account <- function(record, live, seconds, look_only, call) {
+  job <- rs_clean_up(
+    access_of(record),
+    record$cluster,
+    record$execution_role,
+    as.character(live),
+    seconds,
+    look_only
+  )
+  follow(unwrap_native(job, call), "looking around", call)
+}
+
+#' @rdname starburst_cleanup
+#' @export
+starburst_cleanup_ecr <- function(
+  keep = 3,
+  region = NULL,
+  profile = NULL,
+  stack = NULL,
+  ask = interactive()
+) {
+  call <- rlang::current_env()
+  missing_ask <- missing(ask)
+  check_number(keep, "keep", 0, 1000, call, whole = TRUE)
+  record <- account_settings(region, profile, stack, call)
+  clean <- function(look_only) {
+    rows <- unwrap_native(rs_clean_images(access_of(record), record$repository, keep, look_only), call)
+    rows$pushed_at <- as.POSIXct(rows$pushed_at, origin = "1970-01-01")
+    as.data.frame(rows)
+  }
+  found <- clean(TRUE)
+  if (nrow(found) == 0L) {
+    say("there is nothing to clean up")
+    return(invisible(found))
+  }
+  size <- sprintf("%.1f GB", sum(found$bytes) / 1e9)
+  lines <- sprintf(
+    "This deletes %s (%s) and keeps the newest %s.",
+    count_of(nrow(found), "image"),
+    size,
+    fmt(keep)
+  )
+  if (!may_go_on(lines, "Delete?", ask, missing_ask, call)) {
+    say("nothing was deleted")
+    return(invisible(found[0L, ]))
+  }
+  invisible(clean(FALSE))
+}
