@@ -7,7 +7,7 @@ use crate::{
     error::Error,
     heartbeat::{Heartbeat, WorkerState},
     ids::{PartId, SessionId, WorkerId},
-    launch::{Fate, LaunchSpec, LogPart},
+    launch::{Fate, LaunchError, LaunchSpec, LogPart},
     manifest::{Lifetime, SessionState},
     patrol::{Ground, Judges, Verdict},
     waves,
@@ -39,6 +39,10 @@ pub(super) struct Fleet {
     wanted: Option<u32>,
     /// Dead workers whose tasks were taken back.
     settled: BTreeSet<WorkerId>,
+    /// No worker was there at the last look, so nothing is spent while no task is open.
+    deserted: bool,
+    /// It led at the last look, and knows what was started by whoever led before.
+    led: bool,
     /// What the workers have cost.
     pub(super) bill: Bill,
 }
@@ -106,24 +110,57 @@ impl Client {
         // Two at once would both start the workers that are missing.
         let _walking = self.walking.lock().await;
         let open = self.board.lock().open_tasks();
-        let spending = self.has_an_end_by_cost() && !self.fleet.lock().started.is_empty();
+        // Whoever started them: workers with nothing to do cost as much as others.
+        let spending = self.has_an_end_by_cost() && !self.fleet.lock().deserted;
         if open == 0 && !spending {
             return Ok(());
         }
         self.read_manifest().await?;
         let live = self.manifest.lock().value.is_live(self.deps.clock.wall());
-        let (alive, dead) = self.muster().await?;
+        let (mut alive, mut dead) = self.muster().await?;
+        self.fleet.lock().deserted = alive == 0;
         self.take_back(&dead).await?;
         if !live {
             return self.over(alive);
         }
         self.judge_deaths(alive, &dead).await?;
         if !self.leads().await? {
+            self.fleet.lock().led = false;
             return Ok(());
+        }
+        if self.take_over().await? {
+            (alive, dead) = self.muster().await?;
+            self.fleet.lock().deserted = alive == 0;
         }
         self.keep_budget(&dead).await?;
         let start = self.wave(alive, open).await?;
-        self.start_workers(start).await
+        match self.start_workers(start).await {
+            // Those that are there get on meanwhile.
+            Err(Error::Launch(LaunchError::Refused { .. })) if alive > 0 => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Learns, when it has just taken the lead, which workers are on their way: they have not said anything yet, and
+    /// whoever started them is not here. `true` when there are any.
+    async fn take_over(&self) -> Result<bool, Error> {
+        if !self.shares_the_lead() || self.fleet.lock().led {
+            return Ok(false);
+        }
+        let there = self.deps.launcher.workers_of(self.session()).await?;
+        let (now, wall) = (self.deps.clock.now(), self.deps.clock.wall());
+        let budget = self.manifest().budget;
+        let mut fleet = self.fleet.lock();
+        fleet.led = true;
+        let before = fleet.started.len();
+        for worker in there {
+            if let Some(budget) = &budget {
+                let span = Span { start: wall, end: None };
+                fleet.bill.note(&worker, span, &budget.price);
+            }
+            fleet.started.entry(worker).or_insert(now);
+        }
+        Ok(fleet.started.len() > before)
     }
 
     /// How many workers to start now: as many as are wanted, and as the quota and the ceiling on cost have room for.
@@ -153,7 +190,8 @@ impl Client {
 
     /// A session that is closed or out of time, with tasks left: nobody will end them.
     fn over(&self, alive: u64) -> Result<(), Error> {
-        if alive > 0 {
+        // A session that was stopped for a reason is over at once for those who wait.
+        if alive > 0 && self.manifest.lock().value.closed_because.is_none() {
             return Ok(());
         }
         self.fleet.lock().engaged = false;
@@ -164,7 +202,8 @@ impl Client {
         }
     }
 
-    fn why_closed(&self, session: SessionId) -> Error {
+    /// Why nothing more is taken or done: a ceiling on cost, or a user's wish.
+    pub(super) fn why_closed(&self, session: SessionId) -> Error {
         match self.manifest.lock().value.closed_because.clone() {
             Some(message) => Error::Cost { message },
             None => Error::Closed { session },
@@ -346,6 +385,7 @@ impl Client {
                     fleet.bill.note(worker, span, &budget.price);
                 }
             }
+            fleet.deserted &= launched.workers.is_empty();
             fleet.started.extend(launched.workers.into_iter().map(|worker| (worker, now)));
         }
         match launched.refused {

@@ -117,15 +117,17 @@ impl Client {
     /// [`Error::Closed`] when the session takes no more work.
     pub fn submit(&self, task: NewTask) -> Result<TaskId, Error> {
         let mut buffer = self.buffer.lock();
+        let (state, live) = {
+            let manifest = &self.manifest.lock().value;
+            (manifest.state, manifest.is_live(self.deps.clock.wall()))
+        };
         let session = || self.session().clone();
-        let manifest = self.manifest.lock();
-        if buffer.closed || manifest.value.state == SessionState::Closed {
-            return Err(Error::Closed { session: session() });
+        if buffer.closed || state == SessionState::Closed {
+            return Err(self.why_closed(session()));
         }
-        if !manifest.value.is_live(self.deps.clock.wall()) {
+        if !live {
             return Err(Error::Expired { session: session() });
         }
-        drop(manifest);
         let seq = buffer.next;
         buffer.next += 1;
         buffer.waiting.push_back(task);
