@@ -65,10 +65,6 @@ impl EcsLauncher {
         let (watch, used) = (Mutex::default(), Mutex::default());
         Self { account, fleet, clock, ids, watch, used }
     }
-
-    fn is_fargate(&self) -> bool {
-        self.fleet.provider.starts_with("FARGATE")
-    }
 }
 
 /// The name of a worker's log stream.

@@ -8,7 +8,7 @@ use crate::{
     heartbeat::{Heartbeat, WorkerState},
     ids::{PartId, SessionId, WorkerId},
     launch::{Fate, LaunchError, LaunchSpec, LogPart},
-    manifest::{Lifetime, SessionState},
+    manifest::{Lifetime, Manifest, SessionState},
     patrol::{Ground, Judges, Verdict},
     waves,
 };
@@ -184,7 +184,7 @@ impl Client {
         let demand = waves::Demand { requested, open_tasks: open };
         match waves::plan_waves(&limits, &fleet, &demand) {
             Ok(wave) => Ok(wave.start),
-            Err(small) => Err(Error::Quota { message: small.to_string() }),
+            Err(small) => Err(Error::Quota { message: in_words(&small, &manifest, requested) }),
         }
     }
 
@@ -457,4 +457,25 @@ impl Client {
 fn died_young(beat: &Heartbeat) -> bool {
     let ordered = matches!(beat.state, WorkerState::Left { fault: false, .. });
     beat.finished == 0 && !ordered
+}
+
+/// What a user is told of a quota below one worker.
+fn in_words(small: &waves::TooSmall, manifest: &Manifest, requested: u32) -> String {
+    let (on_fargate, spot) = match &manifest.compute {
+        Compute::Ecs(fleet) => (fleet.is_fargate(), fleet.provider.ends_with("_SPOT")),
+        Compute::Local => (false, false),
+    };
+    let name = match (on_fargate, spot) {
+        (true, true) => "Fargate Spot",
+        (true, false) => "Fargate",
+        (false, _) => "EC2",
+    };
+    let quota = waves::Quota {
+        name: name.into(),
+        launch_type: manifest.launch_type.clone(),
+        pending: None,
+    };
+    let memory_mib = u32::try_from(manifest.memory_mib).unwrap_or(u32::MAX);
+    let size = waves::WorkerSize { cpu: manifest.cpu, memory_mib, on_fargate };
+    waves::refuse(small, &quota, &size, requested)
 }
