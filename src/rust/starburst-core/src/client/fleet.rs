@@ -196,7 +196,9 @@ impl Client {
         }
         self.fleet.lock().engaged = false;
         let session = self.session().clone();
-        match self.manifest.lock().value.state {
+        // The lock is not held while the reason is looked up.
+        let state = self.manifest.lock().value.state;
+        match state {
             SessionState::Closed => Err(self.why_closed(session)),
             SessionState::Open => Err(Error::Expired { session }),
         }
