@@ -3,11 +3,7 @@
 mod common;
 
 use common::{Lab, completed, on_ecs, seconds, submit};
-use starburst_core::{
-    clock::Clock,
-    error::ErrorKind,
-    launch::LaunchError,
-};
+use starburst_core::{clock::Clock, error::ErrorKind, launch::LaunchError};
 use std::{sync::Arc, time::Duration};
 
 const PATROL: Duration = Duration::from_secs(15);
@@ -125,7 +121,8 @@ async fn what_is_not_allowed_is_told_at_once_and_goes_on_when_it_is() {
     let lab = Lab::new(seconds(20));
     for kind in [ErrorKind::Permission, ErrorKind::Unauthenticated] {
         lab.crew.refuse(move |_| {
-            let (message, source) = ("not allowed: ECS RunTask".into(), "ask for ecs:RunTask".into());
+            let (message, source) =
+                ("not allowed: ECS RunTask".into(), "ask for ecs:RunTask".into());
             Some(LaunchError::Denied { kind, message, source })
         });
         let client = lab.create(on_ecs(2)).await;

@@ -47,8 +47,7 @@ async fn another_takes_over_when_the_one_that_leads_has_stopped_answering() {
     let gone = lab.clock.now();
     a.stop();
     lab.until(seconds(300), || !lab.crew.launches("b").is_empty()).await;
-    let (last, first) =
-        (*lab.crew.launches("a").last().unwrap(), lab.crew.launches("b")[0]);
+    let (last, first) = (*lab.crew.launches("a").last().unwrap(), lab.crew.launches("b")[0]);
     assert!(first.since(gone) <= LEASE + PATROL, "{:?}", first.since(gone));
     assert!(first.since(last) >= LEASE * 3 / 4, "{:?}", first.since(last));
     lab.until(seconds(2_000), || completed(&b) == 100).await;
@@ -79,11 +78,9 @@ async fn another_takes_over_at_once_from_one_that_leaves_and_knows_whom_it_start
 async fn the_owner_of_a_plan_needs_no_lead() {
     let store = Arc::new(MemStore::default());
     let lab = Lab::on(store.clone(), seconds(20));
-    let a = lab.create(starburst_core::client::SessionConfig {
-        lifetime: Lifetime::Owned,
-        ..on_ecs(3)
-    })
-    .await;
+    let a = lab
+        .create(starburst_core::client::SessionConfig { lifetime: Lifetime::Owned, ..on_ecs(3) })
+        .await;
     submit(&a, 9);
     lab.until(seconds(200), || completed(&a) == 9).await;
     let lead = SessionKeys::new(a.session().clone()).lead();

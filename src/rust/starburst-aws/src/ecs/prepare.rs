@@ -108,7 +108,7 @@ pub async fn prepare(account: &Account, site: &Site, wanted: &Wanted) -> Result<
     let fleet = Fleet { vcpu_each: wanted.cpu, running: 0, starting: 0 };
     let demand = Demand { requested: wanted.workers, open_tasks: 0 };
     let words = Quota {
-        name: code.name().into(),
+        name: quota_name(code).into(),
         launch_type: if wanted.instance_type.is_none() { "FARGATE" } else { "EC2" }.into(),
         pending: quota.and_then(|quota| quota.pending).map(increase),
     };
@@ -124,7 +124,7 @@ pub async fn prepare(account: &Account, site: &Site, wanted: &Wanted) -> Result<
     if let Some(Budget { price, .. }) = &budget {
         let hourly = price.usd_per_hour * f64::from(wave.at_a_time);
         message.push_str(&format!(
-            " {} USD an hour at most ({}, {}).",
+            " At most {} USD an hour ({}, {}).",
             cost::usd(hourly),
             price.what,
             price.as_of
@@ -177,6 +177,16 @@ fn quota_code(wanted: &Wanted) -> QuotaCode {
         (false, true) => QuotaCode::FargateSpot,
         (true, false) => QuotaCode::Ec2OnDemand,
         (true, true) => QuotaCode::Ec2Spot,
+    }
+}
+
+/// What a quota is called before the word "quota".
+fn quota_name(code: QuotaCode) -> &'static str {
+    match code {
+        QuotaCode::FargateOnDemand => "Fargate",
+        QuotaCode::FargateSpot => "Fargate Spot",
+        QuotaCode::Ec2OnDemand => "EC2",
+        QuotaCode::Ec2Spot => "EC2 Spot",
     }
 }
 
