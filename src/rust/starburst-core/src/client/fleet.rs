@@ -2,15 +2,14 @@
 use super::{Client, watch::Depth};
 use crate::{
     clock::Monotonic,
-    compute::{Budget, Compute},
-    cost::{self, Bill, Span},
+    compute::Compute,
+    cost::{Bill, Span},
     error::Error,
     heartbeat::{Heartbeat, WorkerState},
     ids::{PartId, SessionId, WorkerId},
     launch::{Fate, LaunchError, LaunchSpec, LogPart},
-    manifest::{Lifetime, Manifest, SessionState},
+    manifest::{Lifetime, SessionState},
     patrol::{Ground, Judges, Verdict},
-    waves,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -161,31 +160,6 @@ impl Client {
             fleet.started.entry(worker).or_insert(now);
         }
         Ok(fleet.started.len() > before)
-    }
-
-    /// How many workers to start now: as many as are wanted, and as the quota and the ceiling on cost have room for.
-    async fn wave(&self, alive: u64, open: u64) -> Result<u32, Error> {
-        let requested = self.workers_wanted();
-        let running = u32::try_from(alive).unwrap_or(u32::MAX);
-        if u64::from(running) >= u64::from(requested).min(open) {
-            return Ok(0);
-        }
-        let manifest = self.manifest();
-        let vcpu_each = match &manifest.compute {
-            Compute::Ecs(fleet) => fleet.vcpu_each,
-            Compute::Local => manifest.cpu,
-        };
-        let fleet = waves::Fleet { vcpu_each, running, starting: 0 };
-        let mut limits = self.deps.launcher.limits().await;
-        limits.used_by_others = waves::used_by_others(limits.used_by_others, &fleet);
-        if let Some(Budget { price, ceiling }) = &manifest.budget {
-            limits.most_workers = cost::most_workers(ceiling, price);
-        }
-        let demand = waves::Demand { requested, open_tasks: open };
-        match waves::plan_waves(&limits, &fleet, &demand) {
-            Ok(wave) => Ok(wave.start),
-            Err(small) => Err(Error::Quota { message: in_words(&small, &manifest, requested) }),
-        }
     }
 
     /// A session that is closed or out of time, with tasks left: nobody will end them.
@@ -459,25 +433,4 @@ impl Client {
 fn died_young(beat: &Heartbeat) -> bool {
     let ordered = matches!(beat.state, WorkerState::Left { fault: false, .. });
     beat.finished == 0 && !ordered
-}
-
-/// What a user is told of a quota below one worker.
-fn in_words(small: &waves::TooSmall, manifest: &Manifest, requested: u32) -> String {
-    let (on_fargate, spot) = match &manifest.compute {
-        Compute::Ecs(fleet) => (fleet.is_fargate(), fleet.provider.ends_with("_SPOT")),
-        Compute::Local => (false, false),
-    };
-    let name = match (on_fargate, spot) {
-        (true, true) => "Fargate Spot",
-        (true, false) => "Fargate",
-        (false, _) => "EC2",
-    };
-    let quota = waves::Quota {
-        name: name.into(),
-        launch_type: manifest.launch_type.clone(),
-        pending: None,
-    };
-    let memory_mib = u32::try_from(manifest.memory_mib).unwrap_or(u32::MAX);
-    let size = waves::WorkerSize { cpu: manifest.cpu, memory_mib, on_fargate };
-    waves::refuse(small, &quota, &size, requested)
 }

@@ -2,7 +2,8 @@
 //!
 //! 1. [`Client::submit`] puts a task into a buffer; the flush loop appends it to the log ([`submit`]).
 //! 2. The watch loop reads the ledgers that changed into the board ([`watch`], [`board`]).
-//! 3. The fleet loop starts workers while there is work, and takes back what dead ones held ([`fleet`]).
+//! 3. The fleet loop starts workers while there is work and room ([`wave`]), if this client is the one to do it
+//!    ([`lead`]), takes back what dead ones held ([`fleet`]), and ends what costs too much ([`budget`]).
 //! 4. [`Client::fetch`] reads a result ([`fetch`]); [`manage`] changes and deletes sessions.
 mod board;
 mod budget;
@@ -12,6 +13,7 @@ mod lead;
 mod manage;
 mod submit;
 mod watch;
+mod wave;
 
 pub use board::{Known, Row, Summary};
 pub use budget::Spent;
