@@ -2,6 +2,7 @@
 #![allow(dead_code)] // each test file uses its share
 #![allow(clippy::unwrap_used)] // a test's helper fails its test
 pub(crate) mod crew;
+pub(crate) mod late;
 
 use crew::{Crew, Door};
 use starburst_core::{
