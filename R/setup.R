@@ -15,10 +15,10 @@
 #' USD 0.03 for logs (AWS, November 2026).
 #'
 #' ## Who may do it
-#' Setting up needs the permissions in
-#' `system.file("cloudformation/admin-policy.json", package = "starburst")`.
-#' If an administrator has set up the stack, a user needs only those in
-#' `user-policy.json` beside it, and runs `starburst_setup()` to find it.
+#' The folder `system.file("cloudformation", package = "starburst")` has two
+#' policies: who sets up or takes away needs both, `admin-policy.json` and
+#' `user-policy.json`. When an administrator has set up the stack, a user needs
+#' only the second, and runs `starburst_setup()` to find it.
 #'
 #' ## Ctrl-C
 #' gives the prompt back, and AWS goes on with what it does. Run the same
@@ -173,7 +173,7 @@ setup_lines <- function(stack, caller, looked, parameters) {
     "- an ECS cluster, a repository for images, a log group",
     paste("-", network),
     "- roles for workers, and for EC2 instances",
-    "Idle, it costs cents a month: USD 0.023 per GB and month for objects, 0.10 for images, 0.03 for logs.",
+    "Idle, it costs cents a month: about USD 0.023 per GB and month for objects, 0.10 for images, 0.03 for logs.",
     "There is no NAT gateway, load balancer or instance. `starburst_teardown()` takes it all away."
   )
 }

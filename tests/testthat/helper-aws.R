@@ -9,7 +9,7 @@ local_config <- function(env = parent.frame()) {
 
 aws_python <- function() {
   python <- Sys.getenv("STARBURST_MOTO_PYTHON")
-  skip_if(!nzchar(python), "STARBURST_MOTO_PYTHON does not name a Python with moto[server]")
+  skip_if(!file.exists(python), "STARBURST_MOTO_PYTHON does not name a Python with moto[server]")
   python
 }
 
@@ -59,6 +59,7 @@ no_credentials <- function(env = parent.frame()) {
     "AWS_SECRET_ACCESS_KEY",
     "AWS_SESSION_TOKEN",
     "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_S3",
     "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
     "AWS_CONTAINER_CREDENTIALS_FULL_URI",
     "AWS_WEB_IDENTITY_TOKEN_FILE"

@@ -16,12 +16,12 @@ use aws_sdk_ecs::{
 use aws_smithy_http_client::Builder;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
-use common::Bucket;
+use common::{Bucket, within_bounds};
 use starburst_testkit::aws::{
     AwsServer, FARGATE_ON_DEMAND, FARGATE_SPOT, Fault, NO_CAPACITY, Rule, Settings,
 };
 use starburst_testkit::s3::S3Server;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const CLUSTER: &str = "lab";
 
@@ -139,20 +139,6 @@ impl Lab {
     async fn stop(&self, arn: &str) {
         let request = self.ecs.stop_task().cluster(CLUSTER).task(arn).reason("enough");
         request.send().await.unwrap();
-    }
-}
-
-/// Asks until there is an answer, for at most half a minute.
-async fn within_bounds<T>(mut ask: impl AsyncFnMut() -> Option<T>) -> T {
-    #[allow(clippy::disallowed_methods)] // processes live in real time
-    let begun = Instant::now();
-    loop {
-        if let Some(found) = ask().await {
-            return found;
-        }
-        assert!(begun.elapsed() < Duration::from_secs(30), "it did not come to that");
-        let never = std::future::pending::<()>();
-        let _ = tokio::time::timeout(Duration::from_millis(10), never).await;
     }
 }
 

@@ -42,6 +42,13 @@ pub struct EcsFleet {
     pub user: String,
 }
 
+impl EcsFleet {
+    /// Whether workers run on Fargate, and not on instances of the account.
+    pub fn is_fargate(&self) -> bool {
+        self.provider.starts_with("FARGATE")
+    }
+}
+
 /// What a session's workers cost, and may cost.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Budget {

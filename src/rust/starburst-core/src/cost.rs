@@ -207,7 +207,7 @@ impl Ceiling {
             )),
             Verdict::Over => Some(format!(
                 "max_total_cost = {}: {spent} USD are spent, so the workers stop; results so far are kept, and a \
-                 higher ceiling lets the rest go on",
+                 new session with a higher ceiling can do the rest",
                 self.max_total_usd.unwrap_or(0.0)
             )),
         }

@@ -147,7 +147,7 @@ fn a_run_stops_at_the_ceiling_and_warns_before() {
     assert_eq!(
         ceiling.words(10.02).unwrap(),
         "max_total_cost = 10: 10.02 USD are spent, so the workers stop; results so far are kept, and a \
-         higher ceiling lets the rest go on"
+         new session with a higher ceiling can do the rest"
     );
     assert_eq!(check(&Ceiling::default(), 1e9), Verdict::Fine);
 }

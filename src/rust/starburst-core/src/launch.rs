@@ -124,6 +124,15 @@ pub trait Launcher: Fates {
         launched
     }
 
+    /// The workers of a session that are there or on their way, whoever started them, as far as the launcher can see
+    /// workers that it did not start. Asked by whoever takes the lead from another.
+    ///
+    /// # Errors
+    /// [`LaunchError`] when they cannot be asked for: to start others then could start too many.
+    async fn workers_of(&self, _session: &SessionId) -> Result<Vec<WorkerId>, LaunchError> {
+        Ok(Vec::new())
+    }
+
     /// How many vCPU may be used for workers, and are used by others. No limit where there is none.
     async fn limits(&self) -> Limits {
         Limits { vcpu: None, used_by_others: 0.0, most_workers: None }

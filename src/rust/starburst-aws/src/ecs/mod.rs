@@ -36,8 +36,9 @@ use watch::Watch;
 pub const CONTAINER: &str = "worker";
 /// What the names of log streams begin with.
 pub const LOG_PREFIX: &str = "starburst";
-/// The use of the quota is asked for this often at most.
-const USAGE_LASTS: Duration = Duration::from_secs(30);
+/// The use of the quota is asked for this often at most: for each patrol anew, as a worker that has ended since would
+/// count as one of another session.
+const USAGE_LASTS: Duration = Duration::from_secs(10);
 /// Lines of a worker appear in the log this much before or after what they belong to, in milliseconds.
 const LOG_SLACK_MS: u64 = 500;
 
@@ -65,10 +66,6 @@ impl EcsLauncher {
         let (watch, used) = (Mutex::default(), Mutex::default());
         Self { account, fleet, clock, ids, watch, used }
     }
-
-    fn is_fargate(&self) -> bool {
-        self.fleet.provider.starts_with("FARGATE")
-    }
 }
 
 /// The name of a worker's log stream.
@@ -79,9 +76,11 @@ pub fn log_stream(worker: &WorkerId) -> String {
 /// A refusal of ECS as the launcher's: one that passes, or one that does not.
 fn refused(error: CallError) -> LaunchError {
     if error.meaning().passes() || error.meaning() == Meaning::Full {
-        return LaunchError::Refused { message: error.to_string() };
+        return LaunchError::Refused { message: format!("{error} ({})", error.words()) };
     }
-    LaunchError::Denied { kind: error.kind(), message: error.to_string(), source: Box::new(error) }
+    let (kind, message) = (error.kind(), error.to_string());
+    // Its words are the message already: what is left to say is what AWS said, and what to do.
+    LaunchError::Denied { kind, message, source: error.into_source() }
 }
 
 #[async_trait]
@@ -113,6 +112,16 @@ impl Launcher for EcsLauncher {
         let now = self.clock.now();
         self.watch.lock().started(&launched.workers, now);
         launched
+    }
+
+    async fn workers_of(&self, session: &SessionId) -> Result<Vec<WorkerId>, LaunchError> {
+        let listed = tasks::list(&self.account, &self.fleet.cluster, Some(session.as_str())).await;
+        let workers: Vec<WorkerId> =
+            listed.map_err(refused)?.iter().filter_map(|arn| run_task::worker_of(arn)).collect();
+        // Known from here on, so that all of them are described together and not one by one.
+        let now = self.clock.now();
+        self.watch.lock().started(&workers, now);
+        Ok(workers)
     }
 
     async fn limits(&self) -> Limits {

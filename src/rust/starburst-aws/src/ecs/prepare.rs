@@ -108,7 +108,7 @@ pub async fn prepare(account: &Account, site: &Site, wanted: &Wanted) -> Result<
     let fleet = Fleet { vcpu_each: wanted.cpu, running: 0, starting: 0 };
     let demand = Demand { requested: wanted.workers, open_tasks: 0 };
     let words = Quota {
-        name: short_name(code).into(),
+        name: quota_name(code).into(),
         launch_type: if wanted.instance_type.is_none() { "FARGATE" } else { "EC2" }.into(),
         pending: quota.and_then(|quota| quota.pending).map(increase),
     };
@@ -180,7 +180,8 @@ fn quota_code(wanted: &Wanted) -> QuotaCode {
     }
 }
 
-fn short_name(code: QuotaCode) -> &'static str {
+/// What a quota is called before the word "quota".
+fn quota_name(code: QuotaCode) -> &'static str {
     match code {
         QuotaCode::FargateOnDemand => "Fargate",
         QuotaCode::FargateSpot => "Fargate Spot",

@@ -42,13 +42,20 @@ fn by_text(all: &str, said: &str) -> Option<String> {
         "it used more memory than it has (out of memory); use a larger `memory`".to_owned()
     } else if has("CannotPullContainer") || has("CannotPullImage") {
         format!("its image cannot be pulled: {said}; check `image =`, or run starburst_doctor()")
-    } else if has("ResourceInitializationError") && (has("execution role") || has("assume")) {
+    } else if has("ResourceInitializationError")
+        && (has("execution role") || has("assume") || has("not authorized"))
+    {
         format!(
-            "ECS may not use the execution role: {said}; run starburst_setup() again, or ask your administrator"
+            "ECS may not use the execution role, or the role may not do what ECS needs: {said}; run starburst_setup() \
+             again, or ask your administrator"
         )
     } else if has("ResourceInitializationError") && has("awslogs") {
         format!("its log cannot be written: {said}; run starburst_setup() again")
-    } else if has("ResourceInitializationError") || has("network interface") || has("subnet") {
+    } else if has("ResourceInitializationError")
+        || has("etwork interface")
+        || has("etwork Interface")
+        || has("subnet")
+    {
         format!(
             "its network could not be set up: {said}; check that the subnets have free addresses and a route to the internet"
         )

@@ -5,7 +5,7 @@ impl EcsLauncher {
     /// vCPU of all tasks of the cluster, this session's included. What other clusters use shows only when AWS refuses
     /// to start more, and then workers start as others end.
     pub(super) async fn vcpu_used(&self) -> f64 {
-        if !self.is_fargate() || self.fleet.vcpu_quota.is_none() {
+        if !self.fleet.is_fargate() || self.fleet.vcpu_quota.is_none() {
             return 0.0;
         }
         let now = self.clock.now().0;

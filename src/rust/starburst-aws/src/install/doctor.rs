@@ -245,9 +245,9 @@ async fn of_quota(account: &Account, cpu: f64) -> Finding {
         let limit = quota.limit;
         if limit >= cpu {
             let workers = (limit / cpu).floor();
+            let plural = if workers == 1.0 { "" } else { "s" };
             return Finding::Well(format!(
-                "{} vCPU on Fargate: {workers} workers of {cpu} vCPU at a time",
-                limit
+                "{limit} vCPU on Fargate: {workers} worker{plural} of {cpu} vCPU at a time"
             ));
         }
         let detail = format!("{limit} vCPU on Fargate are too few for one worker of {cpu} vCPU");

@@ -78,6 +78,11 @@ impl CallError {
         }
     }
 
+    /// What AWS said, and what to do, for errors that say the rest themselves.
+    pub(crate) fn into_source(self) -> Cause {
+        self.source
+    }
+
     pub(super) fn new(
         call: &Call<'_>,
         meaning: Meaning,

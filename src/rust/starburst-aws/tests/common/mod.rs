@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)] // a test's helper fails its test
 pub(crate) mod account;
 pub(crate) mod canned;
+pub(crate) mod lab;
 pub(crate) mod moto;
 
 use aws_sdk_s3::{
@@ -22,7 +23,10 @@ use starburst_core::{
 };
 use starburst_local::{SystemClock, SystemIds};
 use starburst_testkit::s3::S3Server;
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 /// A bucket of a test's server, and how to get there without the process's environment.
 #[derive(Debug, Clone)]
@@ -87,4 +91,18 @@ pub(crate) fn keys() -> SessionKeys {
 
 pub(crate) fn key() -> Key {
     keys().ledger(PartId(0))
+}
+
+/// Asks until there is an answer, for at most half a minute.
+pub(crate) async fn within_bounds<T>(mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+    #[allow(clippy::disallowed_methods)] // processes live in real time
+    let begun = Instant::now();
+    loop {
+        if let Some(found) = ask().await {
+            return found;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(30), "it did not come to that");
+        let never = std::future::pending::<()>();
+        let _ = tokio::time::timeout(Duration::from_millis(10), never).await;
+    }
 }

@@ -32,8 +32,7 @@ impl Client {
         if cost::check(&budget.ceiling, spent.total_usd) != Verdict::Over {
             return Ok(());
         }
-        let words = budget.ceiling.words(spent.total_usd).unwrap_or_default();
-        let message = format!("{words} The results so far are kept");
+        let message = budget.ceiling.words(spent.total_usd).unwrap_or_default();
         self.buffer.lock().close();
         self.change_manifest(|manifest| manifest.closed_because(&message)).await?;
         self.stop_workers().await;

@@ -2,15 +2,14 @@
 use super::{Client, watch::Depth};
 use crate::{
     clock::Monotonic,
-    compute::{Budget, Compute},
-    cost::{self, Bill, Span},
+    compute::Compute,
+    cost::{Bill, Span},
     error::Error,
     heartbeat::{Heartbeat, WorkerState},
-    ids::{PartId, WorkerId},
-    launch::{Fate, LaunchSpec, LogPart},
-    manifest::{Lifetime, Manifest, SessionState},
+    ids::{PartId, SessionId, WorkerId},
+    launch::{Fate, LaunchError, LaunchSpec, LogPart},
+    manifest::{Lifetime, SessionState},
     patrol::{Ground, Judges, Verdict},
-    waves,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -39,6 +38,10 @@ pub(super) struct Fleet {
     wanted: Option<u32>,
     /// Dead workers whose tasks were taken back.
     settled: BTreeSet<WorkerId>,
+    /// No worker was there at the last look, so nothing is spent while no task is open.
+    deserted: bool,
+    /// It led at the last look, and knows what was started by whoever led before.
+    led: bool,
     /// What the workers have cost.
     pub(super) bill: Bill,
 }
@@ -106,61 +109,80 @@ impl Client {
         // Two at once would both start the workers that are missing.
         let _walking = self.walking.lock().await;
         let open = self.board.lock().open_tasks();
-        let spending = self.has_an_end_by_cost() && !self.fleet.lock().started.is_empty();
+        // Whoever started them: workers with nothing to do cost as much as others.
+        let spending = self.has_an_end_by_cost() && !self.fleet.lock().deserted;
         if open == 0 && !spending {
             return Ok(());
         }
         self.read_manifest().await?;
         let live = self.manifest.lock().value.is_live(self.deps.clock.wall());
-        let (alive, dead) = self.muster().await?;
+        let (mut alive, mut dead) = self.muster().await?;
+        self.fleet.lock().deserted = alive == 0;
         self.take_back(&dead).await?;
         if !live {
             return self.over(alive);
         }
         self.judge_deaths(alive, &dead).await?;
         if !self.leads().await? {
+            self.fleet.lock().led = false;
             return Ok(());
+        }
+        if self.take_over().await? {
+            (alive, dead) = self.muster().await?;
+            self.fleet.lock().deserted = alive == 0;
         }
         self.keep_budget(&dead).await?;
         let start = self.wave(alive, open).await?;
-        self.start_workers(start).await
+        match self.start_workers(start).await {
+            // Those that are there get on meanwhile.
+            Err(Error::Launch(LaunchError::Refused { .. })) if alive > 0 => Ok(()),
+            other => other,
+        }
     }
 
-    /// How many workers to start now: as many as are wanted, and as the quota and the ceiling on cost have room for.
-    async fn wave(&self, alive: u64, open: u64) -> Result<u32, Error> {
-        let requested = self.workers_wanted();
-        let running = u32::try_from(alive).unwrap_or(u32::MAX);
-        if u64::from(running) >= u64::from(requested).min(open) {
-            return Ok(0);
+    /// Learns, when it has just taken the lead, which workers are on their way: they have not said anything yet, and
+    /// whoever started them is not here. `true` when there are any.
+    async fn take_over(&self) -> Result<bool, Error> {
+        if !self.shares_the_lead() || self.fleet.lock().led {
+            return Ok(false);
         }
-        let manifest = self.manifest();
-        let vcpu_each = match &manifest.compute {
-            Compute::Ecs(fleet) => fleet.vcpu_each,
-            Compute::Local => manifest.cpu,
-        };
-        let fleet = waves::Fleet { vcpu_each, running, starting: 0 };
-        let mut limits = self.deps.launcher.limits().await;
-        limits.used_by_others = waves::used_by_others(limits.used_by_others, &fleet);
-        if let Some(Budget { price, ceiling }) = &manifest.budget {
-            limits.most_workers = cost::most_workers(ceiling, price);
+        let there = self.deps.launcher.workers_of(self.session()).await?;
+        let (now, wall) = (self.deps.clock.now(), self.deps.clock.wall());
+        let budget = self.manifest().budget;
+        let mut fleet = self.fleet.lock();
+        fleet.led = true;
+        let before = fleet.started.len();
+        for worker in there {
+            if let Some(budget) = &budget {
+                let span = Span { start: wall, end: None };
+                fleet.bill.note(&worker, span, &budget.price);
+            }
+            fleet.started.entry(worker).or_insert(now);
         }
-        let demand = waves::Demand { requested, open_tasks: open };
-        match waves::plan_waves(&limits, &fleet, &demand) {
-            Ok(wave) => Ok(wave.start),
-            Err(small) => Err(Error::Quota { message: small.to_string() }),
-        }
+        Ok(fleet.started.len() > before)
     }
 
     /// A session that is closed or out of time, with tasks left: nobody will end them.
     fn over(&self, alive: u64) -> Result<(), Error> {
-        if alive > 0 {
+        // A session that was stopped for a reason is over at once for those who wait.
+        if alive > 0 && self.manifest.lock().value.closed_because.is_none() {
             return Ok(());
         }
         self.fleet.lock().engaged = false;
         let session = self.session().clone();
-        match self.manifest.lock().value.state {
-            SessionState::Closed => Err(why_closed(&self.manifest())),
+        // The lock is not held while the reason is looked up.
+        let state = self.manifest.lock().value.state;
+        match state {
+            SessionState::Closed => Err(self.why_closed(session)),
             SessionState::Open => Err(Error::Expired { session }),
+        }
+    }
+
+    /// Why nothing more is taken or done: a ceiling on cost, or a user's wish.
+    pub(super) fn why_closed(&self, session: SessionId) -> Error {
+        match self.manifest.lock().value.closed_because.clone() {
+            Some(message) => Error::Cost { message },
+            None => Error::Closed { session },
         }
     }
 
@@ -339,6 +361,7 @@ impl Client {
                     fleet.bill.note(worker, span, &budget.price);
                 }
             }
+            fleet.deserted &= launched.workers.is_empty();
             fleet.started.extend(launched.workers.into_iter().map(|worker| (worker, now)));
         }
         match launched.refused {
@@ -410,12 +433,4 @@ impl Client {
 fn died_young(beat: &Heartbeat) -> bool {
     let ordered = matches!(beat.state, WorkerState::Left { fault: false, .. });
     beat.finished == 0 && !ordered
-}
-
-/// What whoever asks something of a closed session is told.
-pub(super) fn why_closed(manifest: &Manifest) -> Error {
-    match manifest.closed_because.clone() {
-        Some(message) => Error::Cost { message },
-        None => Error::Closed { session: manifest.session.clone() },
-    }
 }

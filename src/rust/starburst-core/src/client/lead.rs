@@ -29,7 +29,7 @@ impl Client {
     }
 
     /// Workers on ECS can start others: then there may be more than one to do it.
-    fn shares_the_lead(&self) -> bool {
+    pub(super) fn shares_the_lead(&self) -> bool {
         let manifest = &self.manifest.lock().value;
         manifest.lifetime == Lifetime::Detached && matches!(manifest.compute, Compute::Ecs(_))
     }

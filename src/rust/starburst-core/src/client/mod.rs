@@ -2,7 +2,8 @@
 //!
 //! 1. [`Client::submit`] puts a task into a buffer; the flush loop appends it to the log ([`submit`]).
 //! 2. The watch loop reads the ledgers that changed into the board ([`watch`], [`board`]).
-//! 3. The fleet loop starts workers while there is work, and takes back what dead ones held ([`fleet`]).
+//! 3. The fleet loop starts workers while there is work and room ([`wave`]), if this client is the one to do it
+//!    ([`lead`]), takes back what dead ones held ([`fleet`]), and ends what costs too much ([`budget`]).
 //! 4. [`Client::fetch`] reads a result ([`fetch`]); [`manage`] changes and deletes sessions.
 mod board;
 mod budget;
@@ -12,6 +13,7 @@ mod lead;
 mod manage;
 mod submit;
 mod watch;
+mod wave;
 
 pub use board::{Known, Row, Summary};
 pub use budget::Spent;
@@ -27,7 +29,7 @@ use crate::{
     error::Error,
     ids::{ClientId, Ids, Nonce, SessionId, TaskId},
     key::SessionKeys,
-    launch::Launcher,
+    launch::{LaunchError, Launcher},
     lead::Leadership,
     manifest::{ClientR, Lifetime, Manifest, PROTOCOL_VERSION, SessionState},
     pace::Pace,
@@ -47,6 +49,9 @@ use tokio::sync::{Notify, watch as channel};
 
 /// How long a store may not answer before those who wait are told.
 const MAY_PASS: Duration = Duration::from_secs(15);
+/// How long there may be no room for a single worker before those who wait are told: AWS is often short of capacity
+/// for less.
+const ROOM_MAY_COME: Duration = Duration::from_secs(60);
 /// Sealed chunks that a client keeps: results are mostly read once.
 const CACHE_BYTES: usize = 32 << 20;
 
@@ -154,19 +159,26 @@ impl Failing {
         }
     }
 
-    /// What is worth stopping for: a store that does not answer may answer the next time.
+    /// What is worth stopping for: a store that does not answer may answer the next time, and room for workers may
+    /// come. They are tried again in any case.
     fn lasting(&self, now: Monotonic) -> Option<Arc<Error>> {
         let error = self.error.as_ref()?;
-        let may_pass = matches!(
+        let patience = if matches!(
             **error,
             Error::Store(
                 StoreError::Unavailable { .. }
                     | StoreError::Unanswered { .. }
                     | StoreError::SlowDown { .. }
             )
-        );
-        let lasted = self.since.is_some_and(|since| now.since(since) >= MAY_PASS);
-        (!may_pass || lasted).then(|| Arc::clone(error))
+        ) {
+            MAY_PASS
+        } else if matches!(**error, Error::Launch(LaunchError::Refused { .. })) {
+            ROOM_MAY_COME
+        } else {
+            Duration::ZERO
+        };
+        let lasted = self.since.is_some_and(|since| now.since(since) >= patience);
+        lasted.then(|| Arc::clone(error))
     }
 }
 

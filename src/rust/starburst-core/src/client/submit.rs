@@ -1,5 +1,5 @@
 //! Submitting: a buffer that takes tasks at once, and a loop that appends them to the log of segments.
-use super::{Client, fleet::why_closed};
+use super::Client;
 use crate::{
     blob::{BlobHash, Payload},
     error::Error,
@@ -117,15 +117,17 @@ impl Client {
     /// [`Error::Closed`] when the session takes no more work.
     pub fn submit(&self, task: NewTask) -> Result<TaskId, Error> {
         let mut buffer = self.buffer.lock();
+        let (state, live) = {
+            let manifest = &self.manifest.lock().value;
+            (manifest.state, manifest.is_live(self.deps.clock.wall()))
+        };
         let session = || self.session().clone();
-        let manifest = self.manifest.lock();
-        if buffer.closed || manifest.value.state == SessionState::Closed {
-            return Err(why_closed(&manifest.value));
+        if buffer.closed || state == SessionState::Closed {
+            return Err(self.why_closed(session()));
         }
-        if !manifest.value.is_live(self.deps.clock.wall()) {
+        if !live {
             return Err(Error::Expired { session: session() });
         }
-        drop(manifest);
         let seq = buffer.next;
         buffer.next += 1;
         buffer.waiting.push_back(task);
@@ -155,7 +157,7 @@ impl Client {
         let mut tries = 0;
         while self.buffer.lock().first < target {
             if *self.stopped.borrow() {
-                return Err(why_closed(&self.manifest()));
+                return Err(self.why_closed(self.session().clone()));
             }
             self.flush_now.notify_one();
             let _ = changes.changed().await;
