@@ -75,10 +75,15 @@ pub struct Launched {
 /// What is wanted of a worker's log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogPart {
-    /// A part of it by place, where logs are files.
-    Span(LogSpan),
-    /// What was written between two times, where they are not.
-    During(UnixMillis, UnixMillis),
+    /// What one task wrote: its place in the log as the worker knew it, and when the task ran.
+    Task {
+        /// The place.
+        span: LogSpan,
+        /// When it began.
+        from: UnixMillis,
+        /// When it was over.
+        to: UnixMillis,
+    },
     /// The last bytes.
     Tail(u64),
 }
@@ -91,6 +96,22 @@ pub struct LogSpan {
     /// The first byte behind it.
     pub to: u64,
 }
+
+impl LogSpan {
+    /// The line that a worker writes behind a task's output where its log is a stream of lines, so that the output is
+    /// found again.
+    pub fn mark(&self) -> String {
+        format!("{MARK}{} to {} end here", self.from, self.to)
+    }
+
+    /// Whether a line is such a mark.
+    pub fn is_mark(line: &str) -> bool {
+        line.starts_with(MARK)
+    }
+}
+
+/// How a mark begins.
+const MARK: &str = "[starburst] bytes ";
 
 /// Tells what became of workers.
 #[async_trait]

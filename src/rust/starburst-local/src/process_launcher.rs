@@ -191,10 +191,8 @@ impl Launcher for ProcessLauncher {
         let read = tokio::task::spawn_blocking(move || {
             let len = std::fs::metadata(&path)?.len();
             let span = match part {
-                LogPart::Span(span) => span,
+                LogPart::Task { span, .. } => span,
                 LogPart::Tail(bytes) => LogSpan { from: len.saturating_sub(bytes), to: len },
-                // The lines of a file have no times.
-                LogPart::During(..) => return Ok(String::new()),
             };
             read_log(&path, span)
         });

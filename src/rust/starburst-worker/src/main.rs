@@ -90,8 +90,10 @@ async fn work(args: Args) -> Result<String, Error> {
         std::fs::create_dir_all(folder)
             .map_err(|e| Error::Internal { detail: format!("{}: {e}", folder.display()) })?;
     }
-    let _shown = args.on_ecs.then(|| Shown::new(log));
-    let (manifest, mut r) = match ready(&*store, &keys, &args, &uploads).await {
+    let shown = args.on_ecs.then(|| Shown::new(log));
+    let marks = shown.as_ref().and_then(Shown::marks);
+    let config = RConfig::new(&args, marks).map_err(|message| Error::WorkersLost { message });
+    let (manifest, mut r) = match ready(&*store, &keys, config, &uploads).await {
         Ok(ready) => ready,
         Err(error) => {
             say_why(&*store, &keys, beat, &error).await;
@@ -131,12 +133,11 @@ async fn work(args: Args) -> Result<String, Error> {
 async fn ready(
     store: &dyn Store,
     keys: &SessionKeys,
-    args: &Args,
+    config: Result<RConfig, Error>,
     uploads: &Arc<Uploads>,
 ) -> Result<(Versioned<Manifest>, RProcess), Error> {
     let manifest = worker::admit(store, keys).await?;
-    let config = RConfig::new(args).map_err(|message| Error::WorkersLost { message })?;
-    let mut r = RProcess::new(config, Arc::clone(uploads));
+    let mut r = RProcess::new(config?, Arc::clone(uploads));
     let version = r.warm_up().await.map_err(|message| Error::WorkersLost { message })?;
     worker::admit_r(&manifest.value, &version)?;
     Ok((manifest, r))

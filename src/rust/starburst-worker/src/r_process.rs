@@ -48,14 +48,17 @@ pub(crate) struct RConfig {
     script: PathBuf,
     cpu: f64,
     log: PathBuf,
-    /// Whether a task's output is found by its place in the log; by its time otherwise.
-    by_place: bool,
+    /// Where to say that a task's output is over, if that is shown elsewhere.
+    marks: Option<std::sync::mpsc::Sender<LogSpan>>,
     worker: String,
     temporary: PathBuf,
 }
 
 impl RConfig {
-    pub(crate) fn new(args: &Args) -> Result<Self, String> {
+    pub(crate) fn new(
+        args: &Args,
+        marks: Option<std::sync::mpsc::Sender<LogSpan>>,
+    ) -> Result<Self, String> {
         let direct = args.r_home.join("bin/exec/R");
         let program = if direct.exists() { direct } else { args.r_home.join("bin/R") };
         if !program.exists() {
@@ -68,7 +71,7 @@ impl RConfig {
             script: args.scripts.join("worker.R"),
             cpu: args.cpu,
             log: log_path(&args.logs, &args.session, &args.worker),
-            by_place: !args.on_ecs,
+            marks,
             worker: args.worker.to_string(),
             temporary: std::env::temp_dir().join(name),
         })
@@ -221,7 +224,11 @@ impl RProcess {
                     // It lost its place in the pipe and is leaving: the next job goes to another.
                     self.end();
                 }
-                Event::Ended { number, outcome, ran, log: log.filter(|_| self.config.by_place) }
+                if let (Some(marks), Some(span)) = (&self.config.marks, log) {
+                    // Whoever shows the output ends with the worker.
+                    let _ = marks.send(span);
+                }
+                Event::Ended { number, outcome, ran, log }
             }
         }
     }

@@ -6,6 +6,7 @@
 //! 3. [`watch`]: what became of them, asked for in hundreds; [`reasons`] says it in words.
 //! 4. [`usage`]: what the cluster's tasks use of the account's quota.
 pub mod identity;
+mod marked;
 pub mod prepare;
 mod reasons;
 mod run_task;
@@ -39,8 +40,9 @@ pub const LOG_PREFIX: &str = "starburst";
 /// The use of the quota is asked for this often at most: for each patrol anew, as a worker that has ended since would
 /// count as one of another session.
 const USAGE_LASTS: Duration = Duration::from_secs(10);
-/// Lines of a worker appear in the log this much before or after what they belong to, in milliseconds.
-const LOG_SLACK_MS: u64 = 500;
+/// Clocks differ, and lines take a moment: a task's output is looked for this much around it, in milliseconds. What is
+/// its own, marks tell.
+const LOG_SLACK_MS: u64 = 5_000;
 
 /// Starts and watches workers of sessions in one cluster.
 #[derive(Debug)]
@@ -142,15 +144,19 @@ impl Launcher for EcsLauncher {
                 let bytes = logs::Tail::Bytes(usize::try_from(bytes).unwrap_or(logs::MOST));
                 logs::tail(&self.account, group, &stream, bytes).await
             }
-            LogPart::During(from, to) => {
+            LogPart::Task { from, to, .. } => {
                 let ms = |at: u64| i64::try_from(at).unwrap_or(i64::MAX);
                 let (from, to) = (from.0.saturating_sub(LOG_SLACK_MS), to.0 + LOG_SLACK_MS);
                 logs::between(&self.account, group, &stream, ms(from), ms(to)).await
             }
-            // Streams have times, not places.
-            LogPart::Span(_) => return String::new(),
         };
-        read.map(|text| text.text()).unwrap_or_default()
+        // A log that cannot be read is no reason to fail: whoever asks has the result or the error already.
+        let lines = read.map(|text| text.lines).unwrap_or_default();
+        let lines: Vec<String> = lines.into_iter().map(|line| line.text).collect();
+        match part {
+            LogPart::Task { span, .. } => marked::of_task(&lines, span),
+            LogPart::Tail(_) => marked::without_marks(&lines),
+        }
     }
 
     /// Logs go when their time is over: streams cost next to nothing, and what a dead session said may be wanted.

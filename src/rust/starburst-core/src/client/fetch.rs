@@ -141,10 +141,11 @@ impl Client {
             return Ok(String::new());
         };
         let began = UnixMillis(ended.at.0.saturating_sub(ended.ran_ms));
-        let part = ended.log.map_or(LogPart::During(began, ended.at), LogPart::Span);
-        match &ended.worker {
-            Some(worker) => Ok(self.log(worker, part).await),
-            None => Ok(String::new()),
+        match (&ended.worker, ended.log) {
+            (Some(worker), Some(span)) => {
+                Ok(self.log(worker, LogPart::Task { span, from: began, to: ended.at }).await)
+            }
+            (Some(_) | None, _) => Ok(String::new()),
         }
     }
 
