@@ -58,6 +58,9 @@ latest_session <- function(region, call) {
 session_logs <- function(handle, region, last_n, call) {
   status <- unwrap_native(rs_status(handle, TRUE), call)
   workers <- status$workers$worker
+  if (length(workers) == 0L) {
+    workers <- last_worker(handle, call)
+  }
   if (status$launch_type != "LOCAL") {
     return(aws_lines(account_settings(region, call = call), workers, last_n, call))
   }
@@ -65,6 +68,17 @@ session_logs <- function(handle, region, last_n, call) {
   bytes <- min(last_n * 400, 1e6)
   texts <- lapply(workers, function(worker) unwrap_native(rs_log(handle, worker, 0, 0, bytes), call))
   do.call(rbind, c(list(no_lines()), Map(local_lines, workers, texts, last_n)))
+}
+
+# In S3 a worker tells of itself only after a while; a task that has ended tells of its worker at once.
+last_worker <- function(handle, call) {
+  tasks <- unwrap_native(rs_tasks(handle), call)
+  ended <- utils::tail(tasks$id[tasks$state %in% c("completed", "failed")], 1L)
+  if (length(ended) == 0L) {
+    return(character())
+  }
+  worker <- fetch_row(unwrap_native(rs_fetch(handle, ended), call), 1L)$worker
+  worker[!is.na(worker)]
 }
 
 no_lines <- function() data.frame(worker = character(), at = as.POSIXct(numeric()), line = character())
