@@ -27,7 +27,13 @@ check_aws <- function(settings, given, call) {
       call
     )
   }
-  spot <- if (identical(given$use_spot, "fallback")) "first" else if (isTRUE(given$use_spot)) "only" else "no"
+  spot <- if (identical(given$use_spot, "fallback")) {
+    "first"
+  } else if (isTRUE(given$use_spot)) {
+    "only"
+  } else {
+    "no"
+  }
   list(
     spot = spot,
     instance_type = given$instance_type,

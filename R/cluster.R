@@ -33,7 +33,7 @@ starburst_cluster <- function(
   max_total_cost = NULL,
   auto_quota_request = FALSE
 ) {
-  settings <- check_settings(mget(launch_arguments))
+  settings <- check_settings(with_config(mget(launch_arguments), names(match.call())[-1L]))
   StarburstCluster$new(settings)
 }
 

@@ -64,7 +64,7 @@ starburst_map <- function(
   .globals = TRUE
 ) {
   call <- rlang::current_env()
-  settings <- check_settings(mget(launch_arguments))
+  settings <- check_settings(with_config(mget(launch_arguments), names(match.call())[-1L]))
   check_map(.x, .f, .progress, .seed, .on_error, call)
   if (length(.x) == 0L) {
     return(rlang::set_names(list(), names(.x)))

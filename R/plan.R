@@ -82,6 +82,10 @@ plan_arguments <- c(launch_arguments, "eager", "detached")
 
 # The settings of a plan, checked; errors name plan(starburst, ...) as their call.
 plan_settings <- function(given) {
+  # A plan is evaluated in several ways; what it was given shows in what differs from the defaults.
+  built_in <- lapply(formals(starburst)[names(given)], eval, envir = baseenv())
+  supplied <- names(given)[!mapply(identical, given, built_in)]
+  given <- with_config(given, supplied)
   given$most <- getOption("starburst.max_workers")
   # future before 1.40 asks with every future; the answer to the same question is the same.
   if (is.null(the$plan_given) || !identical(given, the$plan_given)) {

@@ -82,7 +82,8 @@ starburst_session <- function(
   max_total_cost = NULL,
   auto_quota_request = FALSE
 ) {
-  settings <- check_settings(mget(launch_arguments), session_timeout, absolute_timeout)
+  given <- with_config(mget(launch_arguments), names(match.call())[-1L])
+  settings <- check_settings(given, session_timeout, absolute_timeout)
   StarburstSession$new(create_session(settings, detached = TRUE, call = rlang::current_env()))
 }
 

@@ -58,8 +58,12 @@ test_that("plan() refuses wrong arguments, also those that come with other versi
 })
 
 test_that("launch types that need AWS say so and name what works", {
+  withr::local_envvar(R_USER_CONFIG_DIR = withr::local_tempdir())
   for (type in c("FARGATE", "ec2")) {
-    cnd <- expect_error(starburst_session(launch_type = type), class = "starburst_error_not_set_up")
+    cnd <- expect_error(
+      starburst_session(launch_type = type, instance_type = if (type == "ec2") "c7g.xlarge"),
+      class = "starburst_error_not_set_up"
+    )
     expect_match(conditionMessage(cnd), "launch_type = \"LOCAL\"", fixed = TRUE)
   }
 })

@@ -1,6 +1,12 @@
 # Submits work to a detached session on Fargate Spot, waits until it has begun, prints the session's id, and ends.
 library(starburst)
-session <- suppressMessages(starburst_session(workers = 3, cpu = 1, memory = "2GB", use_spot = TRUE, session_timeout = 30))
+session <- suppressMessages(starburst_session(
+  workers = 3,
+  cpu = 1,
+  memory = "2GB",
+  use_spot = TRUE,
+  session_timeout = 30
+))
 for (i in 1:12) {
   session$submit({
     cat("at work on", i, "\n")

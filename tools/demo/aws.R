@@ -27,7 +27,13 @@ plan(sequential)
 
 cat("\n== The same on EC2 instances\n")
 starburst_setup_ec2("c7g.xlarge")
-session <- starburst_session(workers = 2, cpu = 2, memory = "4GB", launch_type = "EC2", instance_type = "c7g.xlarge")
+session <- starburst_session(
+  workers = 2,
+  cpu = 2,
+  memory = "4GB",
+  launch_type = "EC2",
+  instance_type = "c7g.xlarge"
+)
 invisible(session$map(1:6, function(i) i + 100))
 results <- session$collect(wait = TRUE, timeout = 120, progress = FALSE)
 stopifnot(setequal(unlist(results), 101:106))

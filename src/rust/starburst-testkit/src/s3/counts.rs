@@ -52,6 +52,8 @@ fn price(operation: Operation) -> f64 {
     match operation {
         Operation::PutObject
         | Operation::ListObjectsV2
+        | Operation::ListObjectVersions
+        | Operation::ListMultipartUploads
         | Operation::CreateMultipartUpload
         | Operation::UploadPart
         | Operation::CompleteMultipartUpload => USD_PER_WRITE_OR_LIST,

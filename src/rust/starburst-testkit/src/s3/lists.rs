@@ -1,4 +1,4 @@
-//! The two lists of S3: of objects and of uploads.
+//! The lists of S3: of objects, of their versions, and of uploads.
 use super::{
     listing::{self, Ask, Item},
     objects::Objects,
@@ -7,8 +7,9 @@ use super::{
 use s3s::{
     S3Result,
     dto::{
-        CommonPrefix, ListMultipartUploadsInput, ListMultipartUploadsOutput, ListObjectsV2Input,
-        ListObjectsV2Output, MultipartUpload, Object,
+        CommonPrefix, ListMultipartUploadsInput, ListMultipartUploadsOutput,
+        ListObjectVersionsInput, ListObjectVersionsOutput, ListObjectsV2Input, ListObjectsV2Output,
+        MultipartUpload, Object, ObjectVersion,
     },
     s3_error,
 };
@@ -63,6 +64,51 @@ pub(super) fn objects(
         start_after: input.start_after,
         continuation_token: input.continuation_token,
         ..ListObjectsV2Output::default()
+    })
+}
+
+/// The version of an object in a bucket that keeps one version of each.
+const ONLY_VERSION: &str = "null";
+
+/// One page of `ListObjectVersions`: of each object the one version there is. Delimiters are not followed.
+pub(super) fn versions(
+    stored: &Objects,
+    input: ListObjectVersionsInput,
+) -> S3Result<ListObjectVersionsOutput> {
+    let limit = stored.page_size(input.max_keys);
+    let ask = Ask {
+        prefix: input.prefix.as_deref().unwrap_or_default(),
+        delimiter: "",
+        after: input.key_marker.as_deref().unwrap_or_default(),
+        limit,
+    };
+    let (versions, next) = stored.within(&input.bucket, |bucket| {
+        let page = listing::page(&bucket.objects, &ask);
+        let objects = page.items.into_iter().filter_map(|item| match item {
+            Item::Object(key, object) => Some(ObjectVersion {
+                key: Some(key.to_owned()),
+                version_id: Some(ONLY_VERSION.to_owned()),
+                is_latest: Some(true),
+                size: count(object.body.len()),
+                e_tag: etag(&object.etag),
+                last_modified: Some(object.modified.into()),
+                ..ObjectVersion::default()
+            }),
+            Item::Group(_) => None,
+        });
+        Ok((objects.collect::<Vec<_>>(), page.next))
+    })?;
+    Ok(ListObjectVersionsOutput {
+        name: Some(input.bucket),
+        is_truncated: Some(next.is_some()),
+        next_version_id_marker: next.as_ref().map(|_| ONLY_VERSION.to_owned()),
+        next_key_marker: next,
+        versions: Some(versions),
+        max_keys: count(limit),
+        prefix: input.prefix,
+        key_marker: input.key_marker,
+        version_id_marker: input.version_id_marker,
+        ..ListObjectVersionsOutput::default()
     })
 }
 

@@ -17,6 +17,10 @@ pub enum Operation {
     DeleteObjects,
     /// List keys, up to 1,000 a page.
     ListObjectsV2,
+    /// List versions of objects.
+    ListObjectVersions,
+    /// List objects in parts that are under way.
+    ListMultipartUploads,
     /// Begin an object in parts.
     CreateMultipartUpload,
     /// Write one part.
@@ -25,7 +29,7 @@ pub enum Operation {
     CompleteMultipartUpload,
     /// Forget the parts.
     AbortMultipartUpload,
-    /// All others: buckets, lists of uploads, what is not implemented.
+    /// All others: buckets, what is not implemented.
     Other,
 }
 
@@ -35,13 +39,15 @@ const BESIDES: [&str; 7] =
 
 impl Operation {
     /// Every operation.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::PutObject,
         Self::GetObject,
         Self::HeadObject,
         Self::DeleteObject,
         Self::DeleteObjects,
         Self::ListObjectsV2,
+        Self::ListObjectVersions,
+        Self::ListMultipartUploads,
         Self::CreateMultipartUpload,
         Self::UploadPart,
         Self::CompleteMultipartUpload,
@@ -58,6 +64,8 @@ impl Operation {
             Self::DeleteObject => "DeleteObject",
             Self::DeleteObjects => "DeleteObjects",
             Self::ListObjectsV2 => "ListObjectsV2",
+            Self::ListObjectVersions => "ListObjectVersions",
+            Self::ListMultipartUploads => "ListMultipartUploads",
             Self::CreateMultipartUpload => "CreateMultipartUpload",
             Self::UploadPart => "UploadPart",
             Self::CompleteMultipartUpload => "CompleteMultipartUpload",
@@ -81,7 +89,12 @@ impl Operation {
             | Self::UploadPart
             | Self::CompleteMultipartUpload
             | Self::AbortMultipartUpload => true,
-            Self::GetObject | Self::HeadObject | Self::ListObjectsV2 | Self::Other => false,
+            Self::GetObject
+            | Self::HeadObject
+            | Self::ListObjectsV2
+            | Self::ListObjectVersions
+            | Self::ListMultipartUploads
+            | Self::Other => false,
         }
     }
 
@@ -101,6 +114,10 @@ fn of_bucket(method: &Method, query: &Query) -> (Operation, String) {
         "GET" if query.get("list-type") == Some("2") => {
             (Operation::ListObjectsV2, query.get("prefix").unwrap_or_default().to_owned())
         }
+        "GET" if query.has("versions") => {
+            (Operation::ListObjectVersions, query.get("prefix").unwrap_or_default().to_owned())
+        }
+        "GET" if query.has("uploads") => (Operation::ListMultipartUploads, String::new()),
         "POST" if query.has("delete") => (Operation::DeleteObjects, String::new()),
         _ => (Operation::Other, String::new()),
     }
@@ -160,7 +177,8 @@ mod tests {
         assert_eq!(of("GET", "/bucket?list-type=2").0, Operation::ListObjectsV2);
         assert_eq!(of("POST", "/bucket?delete").0, Operation::DeleteObjects);
         assert_eq!(of("PUT", "/bucket").0, Operation::Other);
-        assert_eq!(of("GET", "/bucket?uploads").0, Operation::Other);
+        assert_eq!(of("GET", "/bucket?uploads").0, Operation::ListMultipartUploads);
+        assert_eq!(of("GET", "/bucket?versions").0, Operation::ListObjectVersions);
         assert_eq!(of("GET", "/").0, Operation::Other);
     }
 

@@ -187,6 +187,13 @@ impl S3 for Service {
         lists::objects(&self.0, request.input).map(S3Response::new)
     }
 
+    async fn list_object_versions(
+        &self,
+        request: S3Request<ListObjectVersionsInput>,
+    ) -> S3Result<S3Response<ListObjectVersionsOutput>> {
+        lists::versions(&self.0, request.input).map(S3Response::new)
+    }
+
     async fn create_multipart_upload(
         &self,
         request: S3Request<CreateMultipartUploadInput>,

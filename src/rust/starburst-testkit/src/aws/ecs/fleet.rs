@@ -21,6 +21,13 @@ struct Instance {
     idle_since: Instant,
 }
 
+impl Instance {
+    /// Whether it has not been idle for long enough to be ended.
+    fn stays(&self, idle: Duration, now: Instant) -> bool {
+        self.tasks > 0 || now.duration_since(self.idle_since) < idle
+    }
+}
+
 /// All instances.
 #[derive(Debug)]
 pub(in crate::aws) struct Fleet {
@@ -45,12 +52,13 @@ impl Fleet {
     /// Ends what has been idle for long enough.
     pub(in crate::aws) fn retire(&mut self, now: Instant) {
         let idle = self.idle;
-        self.instances.retain(|it| it.tasks > 0 || now.duration_since(it.idle_since) < idle);
+        self.instances.retain(|it| it.stays(idle, now));
     }
 
     /// Instances that are ready, of one cluster.
     pub(super) fn registered(&self, cluster: &str, now: Instant) -> usize {
-        self.instances.iter().filter(|it| it.cluster == cluster && it.ready <= now).count()
+        let there = |it: &&Instance| it.ready <= now && it.stays(self.idle, now);
+        self.instances.iter().filter(there).filter(|it| it.cluster == cluster).count()
     }
 
     /// Instances that are ready, and all that were ever ordered.
