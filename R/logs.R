@@ -66,7 +66,7 @@ session_logs <- function(handle, region, last_n, call) {
   }
   # The end of a log in bytes: lines longer than this on average are rare.
   bytes <- min(last_n * 400, 1e6)
-  texts <- lapply(workers, function(worker) unwrap_native(rs_log(handle, worker, 0, 0, bytes), call))
+  texts <- lapply(workers, function(worker) unwrap_native(rs_worker_log(handle, worker, bytes), call))
   do.call(rbind, c(list(no_lines()), Map(local_lines, workers, texts, last_n)))
 }
 

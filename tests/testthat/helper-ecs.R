@@ -1,6 +1,6 @@
 # A stand-in for AWS that runs real workers, for the time of one test: ECS, quotas and S3, and a stack in them. The
 # program is named by STARBURST_AWS_STANDIN.
-local_aws <- function(..., config = list(), env = parent.frame()) {
+local_ecs <- function(..., config = list(), env = parent.frame()) {
   program <- Sys.getenv("STARBURST_AWS_STANDIN")
   skip_if(!nzchar(program), "STARBURST_AWS_STANDIN does not name the program that stands in for AWS")
   library <- dirname(system.file(package = "starburst"))
@@ -53,8 +53,8 @@ local_aws <- function(..., config = list(), env = parent.frame()) {
   address[[1]]
 }
 
-# What the stand-in answers to a request of ours; `aws` is what local_aws() returned.
-ask_aws <- function(aws, what, ...) {
+# What the stand-in answers to a request of ours; `aws` is what local_ecs() returned.
+ask_ecs <- function(aws, what, ...) {
   values <- vapply(list(...), function(x) utils::URLencode(as.character(x), reserved = TRUE), "")
   query <- if (length(values)) paste0("?", paste0(names(values), "=", values, collapse = "&"))
   found <- url(paste0(aws, "/-/", what, query))
@@ -64,12 +64,12 @@ ask_aws <- function(aws, what, ...) {
 
 # Tasks that are not over.
 running_tasks <- function(aws) {
-  tasks <- strsplit(ask_aws(aws, "tasks"), " ", fixed = TRUE)
+  tasks <- strsplit(ask_ecs(aws, "tasks"), " ", fixed = TRUE)
   sum(vapply(tasks, function(task) task[[2]] != "STOPPED", NA))
 }
 
 count_of <- function(aws, what, name) {
-  lines <- strsplit(ask_aws(aws, what), " ", fixed = TRUE)
+  lines <- strsplit(ask_ecs(aws, what), " ", fixed = TRUE)
   found <- Filter(function(line) line[[1]] == name, lines)
   if (length(found)) as.numeric(found[[1]][[2]]) else 0
 }

@@ -1,7 +1,7 @@
 # Workers as ECS tasks, at a stand-in for AWS that runs a real worker process for each.
 
 test_that("a plan on Fargate runs futures, says what it costs, and leaves nothing running", {
-  aws <- local_aws()
+  aws <- local_ecs()
   said <- capture_messages({
     local_plan(starburst, workers = 3, cpu = 1, memory = "2GB")
     values <- future.apply::future_lapply(1:12, function(i) {
@@ -20,7 +20,7 @@ test_that("a plan on Fargate runs futures, says what it costs, and leaves nothin
 })
 
 test_that("a quota of 4 vCPU never has more than 4 workers of 1, nor fewer while tasks wait, and all is done", {
-  aws <- local_aws("--quota", "L-3032A538=4")
+  aws <- local_ecs("--quota", "L-3032A538=4")
   said <- capture_messages({
     local_plan(starburst, workers = 10, cpu = 1, memory = "2GB")
     values <- future.apply::future_sapply(1:20, function(i) i, future.chunk.size = 1)
@@ -31,7 +31,7 @@ test_that("a quota of 4 vCPU never has more than 4 workers of 1, nor fewer while
 })
 
 test_that("a quota below one worker is refused at once, with the request to make", {
-  aws <- local_aws("--quota", "L-3032A538=0")
+  aws <- local_ecs("--quota", "L-3032A538=0")
   local_plan(starburst, workers = 2, cpu = 1, memory = "2GB")
   cnd <- expect_error(future::future(1), class = "starburst_error_quota")
   expect_match(conditionMessage(cnd), "starburst_request_quota_increase(vcpus = 10", fixed = TRUE)
@@ -39,7 +39,7 @@ test_that("a quota below one worker is refused at once, with the request to make
 })
 
 test_that("what cannot be is refused before anything starts", {
-  aws <- local_aws()
+  aws <- local_ecs()
   cnd <- expect_error(starburst_session(launch_type = "EC2"), class = "starburst_error_invalid_input")
   expect_match(conditionMessage(cnd), "instance_type", fixed = TRUE)
   cnd <- expect_error(
@@ -51,16 +51,16 @@ test_that("what cannot be is refused before anything starts", {
 })
 
 test_that("throttled calls and refused capacity pass by themselves", {
-  aws <- local_aws()
-  ask_aws(aws, "rule", fault = "throttle", operation = "RunTask", times = 3)
-  ask_aws(aws, "rule", fault = "capacity", for_ms = 3000)
+  aws <- local_ecs()
+  ask_ecs(aws, "rule", fault = "throttle", operation = "RunTask", times = 3)
+  ask_ecs(aws, "rule", fault = "capacity", for_ms = 3000)
   suppressMessages(local_plan(starburst, workers = 2, cpu = 1, memory = "2GB"))
   suppressMessages(f <- future::future(42))
   expect_equal(future::value(f), 42)
 })
 
 refused_launch <- function(aws, ..., env = parent.frame()) {
-  ask_aws(aws, "rule", ...)
+  ask_ecs(aws, "rule", ...)
   suppressMessages({
     local_plan(starburst, workers = 2, cpu = 1, memory = "2GB", env = env)
     f <- future::future(1)
@@ -69,28 +69,28 @@ refused_launch <- function(aws, ..., env = parent.frame()) {
 }
 
 test_that("an image that cannot be pulled is said in words", {
-  aws <- local_aws()
+  aws <- local_ecs()
   cnd <- refused_launch(aws, fault = "pull")
   expect_match(conditionMessage(cnd), "image cannot be pulled", fixed = TRUE)
   expect_match(conditionMessage(cnd), "starburst_doctor()", fixed = TRUE)
 })
 
 test_that("a role that may not be passed is said in words", {
-  aws <- local_aws()
+  aws <- local_ecs()
   cnd <- refused_launch(aws, fault = "pass-role", operation = "RunTask")
   expect_s3_class(cnd, "starburst_error_permission")
   expect_match(conditionMessage(cnd), "iam:PassRole", fixed = TRUE)
 })
 
 test_that("expired credentials are said in words", {
-  aws <- local_aws()
+  aws <- local_ecs()
   cnd <- refused_launch(aws, fault = "expired-token", operation = "RunTask")
   expect_s3_class(cnd, "starburst_error_unauthenticated")
   expect_match(conditionMessage(cnd), "expired", fixed = TRUE)
 })
 
 test_that("a detached session on Spot survives interruptions with no client attached, and its log is kept", {
-  aws <- local_aws()
+  aws <- local_ecs()
   suppressMessages({
     session <- starburst_session(workers = 3, cpu = 1, memory = "2GB", use_spot = TRUE, session_timeout = 20)
   })
@@ -103,7 +103,7 @@ test_that("a detached session on Spot survives interruptions with no client atta
   wait_for(function() count_of(aws, "statuses", "RUNNING") >= 1)
   leave <- starburst:::leave_quietly
   leave(environment(session$flush)$private$handle_)
-  ask_aws(aws, "interrupt-spot", count = 1)
+  ask_ecs(aws, "interrupt-spot", count = 1)
   again <- starburst_session_attach(id)
   results <- again$collect(wait = TRUE, timeout = 120)
   expect_setequal(unlist(results), (1:12) * 10)
@@ -113,7 +113,7 @@ test_that("a detached session on Spot survives interruptions with no client atta
 })
 
 test_that("a run stops when it has cost what it may, with its results kept", {
-  aws <- local_aws()
+  aws <- local_ecs()
   suppressMessages({
     session <- starburst_session(workers = 2, cpu = 16, memory = "120GB", max_total_cost = 0.03)
   })
@@ -134,7 +134,7 @@ test_that("a run stops when it has cost what it may, with its results kept", {
 })
 
 test_that("two sessions in one cluster do not touch each other", {
-  aws <- local_aws()
+  aws <- local_ecs()
   suppressMessages({
     one <- starburst_session(workers = 1, cpu = 1, memory = "2GB")
     two <- starburst_session(workers = 1, cpu = 1, memory = "2GB")
