@@ -12,6 +12,15 @@
 #' seconds when R has died. Launching a future never
 #' waits: more futures than workers queue up.
 #'
+#' ## Workers on AWS
+#' Each worker is an ECS task, and the session is in the bucket of the stack.
+#' Before the first starts, a message of class `starburst_message_launch` says
+#' what was requested, what the account's quota allows at a time, and what that
+#' costs an hour at most. With a quota that is too small, workers start as others
+#' end. `options(starburst.stack = )` and `options(starburst.profile = )` choose
+#' among several stacks. All of this is tested against stand-ins for AWS; nothing
+#' has run on AWS itself yet.
+#'
 #' ## Failures
 #' An error of your code is raised by `value()` as it is, with its own class. A
 #' worker that dies costs a task one attempt; after three it fails with a
@@ -27,16 +36,36 @@
 #' @param memory (string or number) Memory of each worker, such as `"8GB"`,
 #'   `"512MB"` or a number of GB; checked with `cpu` as a pair. Default `"8GB"`.
 #' @param region (string or `NULL`) AWS region, such as `"eu-central-1"`: of the
-#'   bucket when the store is one. Default `NULL`: as the environment says.
+#'   stack that workers run in, or of the bucket when the store is one. Default
+#'   `NULL`: that of the only stack that is known; else as [starburst_config()]
+#'   or the environment says.
 #' @param timeout (number) Seconds one task may run before it alone is stopped.
 #'   Default 3600.
-#' @param launch_type (string) Where workers run, in any case: `"LOCAL"` (this
-#'   machine), `"FARGATE"` or `"EC2"` (not available yet).
-#' @param instance_type,use_spot,max_hourly_cost,max_total_cost,auto_quota_request
-#'   For workers on AWS; checked and not used by `"LOCAL"`.
-#' @param image (string or `NULL`) For workers on AWS.
-#' @param environment (string) `"auto"` or `"none"`: with `"LOCAL"` workers use
-#'   your own library.
+#' @param launch_type (string) Where workers run, in any case: `"FARGATE"` or
+#'   `"EC2"` (tasks in the stack that [starburst_setup()] made; see Workers on
+#'   AWS), or `"LOCAL"` (processes of this machine). Default `"FARGATE"`.
+#' @param instance_type (string or `NULL`) With `"EC2"`, and only there: the type
+#'   of the instances, such as `"c7g.xlarge"`, as given to
+#'   [starburst_setup_ec2()].
+#' @param use_spot (logical or string) `TRUE` uses spare capacity only, which is
+#'   cheaper and may be taken back: the tasks then run again. `"fallback"` uses
+#'   On-Demand capacity where there is none to spare. Default `FALSE`. Not used by
+#'   `"LOCAL"`.
+#' @param image (string or `NULL`) For workers on AWS: the image of their
+#'   container, with R, the package future, and `starburst-worker` as its entry
+#'   point. Images are not built for you yet, so give one. Default `NULL`: the
+#'   image of this version in the stack's repository, if somebody put one there.
+#'   Must be `NULL` with `"LOCAL"`.
+#' @param max_hourly_cost (number or `NULL`) USD an hour that all workers
+#'   together may cost. More is refused before anything starts. Not used by
+#'   `"LOCAL"`. Default `NULL`: no ceiling.
+#' @param max_total_cost (number or `NULL`) USD after which the run ends: its
+#'   workers stop, and results so far are kept. What the last seconds cost comes on
+#'   top. Not used by `"LOCAL"`. Default `NULL`: no ceiling.
+#' @param auto_quota_request (logical) Checked and not used yet: a quota is asked
+#'   for by [starburst_request_quota_increase()] only. Default `FALSE`.
+#' @param environment (string) `"auto"` or `"none"`, which are alike for now: with
+#'   `"LOCAL"` workers use your own library, on AWS the packages of their image.
 #' @param eager (logical) Whether the first worker starts with `plan()`.
 #' @param detached (logical) Must be `FALSE`: see [starburst_session()].
 #' @param ... Passed on by [future::plan()].
@@ -45,7 +74,14 @@
 #'
 #' @section Conditions:
 #' An argument out of range is a `starburst_error_invalid_input` that names it.
-#' `launch_type = "FARGATE"` or `"EC2"` is a `starburst_error_not_set_up`.
+#' On AWS: `starburst_error_not_set_up` if no stack is known,
+#' `starburst_error_cost` if a ceiling does not allow it or was reached,
+#' `starburst_error_quota` if the account's quota is below one worker,
+#' `starburst_error_capacity` if AWS has had no room for a minute and no worker is
+#' there, `starburst_error_permission` with the action to ask for,
+#' `starburst_error_unauthenticated` without valid credentials, and
+#' `starburst_error_worker_lost` with the reason if workers stop again and again
+#' before they did anything.
 #'
 #' @examples
 #' library(future)

@@ -14,10 +14,23 @@
 #' written `"s3://bucket/folder"`. Credentials, region and endpoint of a bucket
 #' come from where all AWS tools take them: `AWS_*` environment variables,
 #' profiles, single sign-on, and the roles of containers and instances.
+#' With `launch_type = "FARGATE"` or `"EC2"` the store is the bucket of the stack,
+#' whatever is chosen. `starburst_session_attach()` and
+#' `starburst_list_sessions()` look in the store that is chosen; if none is, on
+#' this machine and in the buckets of all stacks that are known and fit `region`.
+#'
+#' ## How long workers stay
 #' With `launch_type = "LOCAL"` workers are processes of this machine. They go on when R ends, and leave when they have found nothing to
 #' do for `session_timeout` seconds, or `absolute_timeout` seconds after the
 #' session was made. Work that is left then waits: attach, `extend()` and
 #' `collect(wait = TRUE)` start workers again.
+#'
+#' On AWS the same holds, and more: while no R is attached, one of the workers
+#' leads. It starts workers as far as quota and ceilings allow, replaces lost
+#' ones, and ends the session when `max_total_cost` is spent. If all workers have
+#' left, it takes an attached R to start new ones. Objects in the bucket of a
+#' stack are deleted 30 days after they were written, or as `object_expiry_days`
+#' of [starburst_setup()] says, results too.
 #'
 #' ## What is safe when
 #' `submit()` returns at once; the task is written to the store in the
@@ -43,14 +56,17 @@
 #'   a session, oldest first: `session_id`, `created_at` and `last_activity`
 #'   (date-times), `total_tasks`, `pending`, `running`, `completed`, `failed`,
 #'   `cancelled` (counts), `state` (`"open"`, `"expired"` or `"closed"`), `cost`
-#'   (USD; 0 on this machine).
+#'   (USD; 0 for now: `$status()` of a session has what its workers cost).
 #'
 #' @section Conditions:
 #' `starburst_error_invalid_input` for an argument out of range,
 #' `starburst_error_not_found` for an id that no session has,
 #' `starburst_error_permission` for a store that you may not write to,
-#' `starburst_error_unauthenticated` without valid AWS credentials for a bucket,
+#' `starburst_error_unauthenticated` without valid AWS credentials,
 #' `starburst_error_version` for a session of another version.
+#' `starburst_session()` on AWS also `starburst_error_not_set_up` if no stack is
+#' known, and `starburst_error_cost` and `starburst_error_quota` for what a ceiling
+#' or the account's quota does not allow.
 #'
 #' @examples
 #' old <- options(starburst.store = tempfile("store"))

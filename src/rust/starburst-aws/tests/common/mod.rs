@@ -5,6 +5,7 @@ pub(crate) mod account;
 pub(crate) mod canned;
 pub(crate) mod lab;
 pub(crate) mod moto;
+pub(crate) mod sdk_lab;
 
 use aws_sdk_s3::{
     Client,
