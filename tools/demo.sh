@@ -29,6 +29,6 @@ Rscript --vanilla tools/demo/collect.R "$id"
 cat <<'TEXT'
 
 == The same on AWS
-The code does not change: `launch_type = "FARGATE"` in place of `launch_type = "LOCAL"`. Setting up an
-account (`starburst_setup()`) is what comes next; this version says so when it is asked to.
+The code does not change: `launch_type = "FARGATE"`, the default, in place of `launch_type = "LOCAL"`, after
+`starburst_setup()`. `bash tools/demo-aws-standin.sh` shows it without an account.
 TEXT

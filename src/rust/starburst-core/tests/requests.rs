@@ -24,4 +24,16 @@ fn an_idle_worker_costs_less_than_a_cent_an_hour() {
     let (length, idle) = (Length::Each(Duration::ZERO), Duration::from_secs(3_600));
     let cost = carry(Load { workers: 10, tasks: 0, length, idle, round_trip_ms: 60 });
     assert!(cost.requests.usd() / 10.0 < 0.01, "{cost:?}");
+    // One look every five seconds or so, heartbeats, and looks at the session.
+    assert!(cost.requests.all() / 10 < 1_500, "{cost:?}");
+}
+
+#[test]
+fn a_crowd_begins_apart() {
+    let length = Length::Each(Duration::from_secs(1));
+    let load =
+        Load { workers: 300, tasks: 9_000, length, idle: Duration::ZERO, round_trip_ms: 60 };
+    let cost = carry(load);
+    assert!(cost.requests.all() <= 2 * 9_000, "{cost:?}");
+    assert!(cost.requests.slowed == 0, "{cost:?}");
 }

@@ -70,6 +70,8 @@ impl Known {
 pub(super) struct Queue {
     tail: Tail,
     pub(super) unread: Unread,
+    /// Whether this worker has chosen where to begin.
+    settled: bool,
     /// How many segments there were when this worker chose where to begin; one when it did not look.
     spread: usize,
     /// Spreads the workers' choices.
@@ -109,6 +111,7 @@ impl Queue {
         Self {
             tail: Tail::default(),
             unread: Unread::default(),
+            settled: false,
             spread: 1,
             turn: rank as usize,
             listed: BTreeMap::new(),
@@ -148,7 +151,9 @@ impl Queue {
 
     /// Chooses the segment to begin with, where there are more workers than parts in the first one.
     async fn settle(&mut self, store: &dyn Store, keys: &SessionKeys) -> Result<(), Error> {
-        if self.rank as usize >= self.parts.len() && !self.rounds.must_look && self.spread == 1 {
+        let first = !self.parts.is_empty() && !self.rounds.must_look && !self.settled;
+        if first && self.rank as usize >= self.parts.len() {
+            self.settled = true;
             self.discover(store, keys, self.reopened).await?;
             self.spread = usize::try_from(self.tail.next()).unwrap_or(1).max(1);
             self.unread.settle_at(u64::from(self.rank) % self.tail.next().max(1));
