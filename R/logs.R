@@ -32,8 +32,7 @@ starburst_logs <- function(session_id = NULL, task_id = NULL, last_n = 50, regio
   check_string(region, "region", call, null = TRUE)
   check_number(last_n, "last_n", 1, 1e6, call, whole = TRUE)
   session_id <- session_id %||% latest_session(region, call)
-  config <- native_config(place_settings(region), detached = TRUE)
-  handle <- unwrap_native(rs_session_attach(config, session_id), call)
+  handle <- attach_session(session_id, region, call)
   on.exit(leave_quietly(handle))
   found <- if (is.null(task_id)) {
     session_logs(handle, region, last_n, call)
@@ -97,11 +96,13 @@ aws_lines <- function(record, workers, last_n, call = rlang::caller_env()) {
   streams <- paste0("starburst/worker/", workers)
   streams <- streams[seq_along(workers)]
   found <- unwrap_native(rs_log_tails(access_of(record), record$log_group, streams, last_n), call)
-  data.frame(
+  rows <- data.frame(
     worker = basename(found$stream),
     at = as.POSIXct(found$at, origin = "1970-01-01"),
     line = found$line
   )
+  # Marks behind the output of tasks are for starburst.
+  rows[!startsWith(rows$line, "[starburst] bytes "), , drop = FALSE]
 }
 
 #' @export

@@ -39,6 +39,9 @@ recent_errors <- function(handle) {
   rlang::set_names(messages, ids)
 }
 
+# Small sums are shown as such, not as nothing.
+dollars <- function(x) formatC(x, format = "f", digits = if (x > 0 && x < 0.1) 4 else 2)
+
 #' @export
 print.StarburstSessionStatus <- function(x, ...) {
   line <- function(name, value) {
@@ -56,7 +59,7 @@ print.StarburstSessionStatus <- function(x, ...) {
   }
   line("Progress", sprintf("%.1f%%", if (x$total > 0) 100 * ended / x$total else 0))
   if (x$cost > 0) {
-    line("Cost", sprintf("%.2f USD so far, %.2f USD an hour now", x$cost, x$cost_per_hour))
+    line("Cost", sprintf("%s USD so far, %s USD an hour now", dollars(x$cost), dollars(x$cost_per_hour)))
   }
   if (x$state != "open") {
     line("State", x$state)
