@@ -94,9 +94,8 @@ test_that("a worker refuses a session that a newer R made, and the user reads wh
   settings <- starburst:::place_settings()
   config <- starburst:::native_config(settings, detached = TRUE)
   config$r_major <- 9
-  session <- starburst:::StarburstSession$new(starburst:::unwrap_native(starburst:::rs_session_create(
-    config
-  )))
+  made <- starburst:::unwrap_native(starburst:::rs_session_create(config))
+  session <- starburst:::StarburstSession$new(made$handle)
   withr::defer(session$cleanup(force = TRUE))
   session$submit(quote(1 + 1))
   cnd <- expect_error(session$collect(wait = TRUE, timeout = 60), class = "starburst_error_version")
