@@ -33,8 +33,9 @@ impl Client {
             return Ok(());
         }
         let message = budget.ceiling.words(spent.total_usd).unwrap_or_default();
-        self.buffer.lock().close();
         self.change_manifest(|manifest| manifest.closed_because(&message)).await?;
+        // Only now: whoever submits meanwhile is told the reason, which the manifest has.
+        self.buffer.lock().close();
         self.stop_workers().await;
         Err(Error::Cost { message })
     }
