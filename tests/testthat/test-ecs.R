@@ -13,7 +13,7 @@ test_that("a plan on Fargate runs futures, says what it costs, and leaves nothin
   expect_gt(length(unique(vapply(values, `[[`, 0, 2))), 1)
   expect_match(said, "Requested 3 workers (3 vCPU)", fixed = TRUE, all = FALSE)
   expect_match(said, "USD an hour", fixed = TRUE, all = FALSE)
-  expect_lte(count_of(aws, "counts", "ecs:RunTask"), 2)
+  expect_lte(count_of(aws, "counts", "RunTask"), 2)
   future::plan("sequential")
   stop_fleets()
   wait_for(function() running_tasks(aws) == 0)
@@ -35,7 +35,7 @@ test_that("a quota below one worker is refused at once, with the request to make
   local_plan(starburst, workers = 2, cpu = 1, memory = "2GB")
   cnd <- expect_error(future::future(1), class = "starburst_error_quota")
   expect_match(conditionMessage(cnd), "starburst_request_quota_increase(vcpus = 10", fixed = TRUE)
-  expect_equal(count_of(aws, "counts", "ecs:RunTask"), 0)
+  expect_equal(count_of(aws, "counts", "RunTask"), 0)
 })
 
 test_that("what cannot be is refused before anything starts", {
@@ -47,7 +47,7 @@ test_that("what cannot be is refused before anything starts", {
     class = "starburst_error_cost"
   )
   expect_match(conditionMessage(cnd), "50 workers cost 10.12 USD an hour; 24 would fit", fixed = TRUE)
-  expect_equal(count_of(aws, "counts", "ecs:RunTask"), 0)
+  expect_equal(count_of(aws, "counts", "RunTask"), 0)
 })
 
 test_that("throttled calls and refused capacity pass by themselves", {
