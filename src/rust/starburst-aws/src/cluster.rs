@@ -2,16 +2,13 @@
 use crate::{
     account::Account,
     call::{Call, CallError, Meaning, Service},
+    ecs,
 };
-use aws_sdk_ecs::types::{DesiredStatus, Task};
+use aws_sdk_ecs::types::Task;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use starburst_core::clock::UnixMillis;
 use std::time::Duration;
 
-/// Pages of one listing that are read.
-const PAGES: usize = 1_000;
-/// Tasks that one call describes at most (AWS, November 2026).
-const DESCRIBED_AT_ONCE: usize = 100;
 /// Calls of StopTask under way at once.
 const STOPS: usize = 8;
 /// How long tasks are waited for: their stop timeout of two minutes, and the network interfaces that go after them.
@@ -80,45 +77,17 @@ pub struct ClusterState {
     pub providers: Vec<String>,
 }
 
-/// The ARNs of the tasks that run or wait to. A cluster that does not exist has none.
-///
-/// # Errors
-/// [`CallError`].
-async fn task_arns(account: &Account, cluster: &str) -> Result<Vec<String>, CallError> {
-    let (client, call) = (account.ecs(), Call::new(Service::Ecs, "ListTasks").on(cluster));
-    let (mut found, mut next) = (Vec::new(), None);
-    for _ in 0..PAGES {
-        let page = client.list_tasks().cluster(cluster).desired_status(DesiredStatus::Running);
-        let answer = match page.set_next_token(next).send().await {
-            Ok(answer) => answer,
-            Err(error) => match account.sdk_error(&call, &error) {
-                absent if absent.meaning() == Meaning::Absent => break,
-                other => return Err(other),
-            },
-        };
-        found.extend(answer.task_arns().iter().cloned());
-        next = answer.next_token;
-        if next.is_none() {
-            break;
-        }
-    }
-    Ok(found)
-}
-
 /// The tasks that run or wait to. A cluster that does not exist has none.
 ///
 /// # Errors
 /// [`CallError`].
 pub async fn tasks(account: &Account, cluster: &str) -> Result<Vec<RunningTask>, CallError> {
-    let (client, call) = (account.ecs(), Call::new(Service::Ecs, "DescribeTasks").on(cluster));
-    let arns = task_arns(account, cluster).await?;
-    let mut found = Vec::with_capacity(arns.len());
-    for some in arns.chunks(DESCRIBED_AT_ONCE) {
-        let request = client.describe_tasks().cluster(cluster).set_tasks(Some(some.to_vec()));
-        let answer = request.send().await.map_err(|e| account.sdk_error(&call, &e))?;
-        found.extend(answer.tasks().iter().filter_map(RunningTask::read));
-    }
-    Ok(found)
+    let arns = match ecs::tasks::list(account, cluster, None).await {
+        Err(error) if error.meaning() == Meaning::Absent => return Ok(Vec::new()),
+        listed => listed?,
+    };
+    let found = ecs::tasks::describe(account, cluster, &arns).await?;
+    Ok(found.iter().filter_map(RunningTask::read).collect())
 }
 
 /// Stops tasks by their ids, and returns how many. Those that have ended count.
@@ -132,26 +101,9 @@ pub async fn stop(
     reason: &str,
 ) -> Result<usize, CallError> {
     let stops: Vec<_> =
-        ids.iter().cloned().map(|id| stop_one(account, cluster, id, reason)).collect();
+        ids.iter().map(|id| ecs::tasks::stop(account, cluster, id, reason)).collect();
     stream::iter(stops).buffer_unordered(STOPS).try_collect::<Vec<()>>().await?;
     Ok(ids.len())
-}
-
-async fn stop_one(
-    account: &Account,
-    cluster: &str,
-    id: String,
-    reason: &str,
-) -> Result<(), CallError> {
-    let call = Call::new(Service::Ecs, "StopTask").on(&id);
-    let request = account.ecs().stop_task().cluster(cluster).task(&id).reason(reason);
-    match request.send().await.map_err(|e| account.sdk_error(&call, &e)) {
-        Ok(_) => Ok(()),
-        // ECS says so of a task that it has forgotten.
-        Err(error) if error.words().contains("task was not found") => Ok(()),
-        Err(error) if error.meaning() == Meaning::Absent => Ok(()),
-        Err(error) => Err(error),
-    }
 }
 
 /// Looks at a cluster. `None`: there is none of this name.

@@ -1,7 +1,7 @@
 //! Tasks of a cluster: listed and described page by page, and stopped.
 use crate::{
     account::Account,
-    call::{Call, CallError, Service},
+    call::{Call, CallError, Meaning, Service},
 };
 use aws_sdk_ecs::types::{DesiredStatus, Task};
 
@@ -59,7 +59,7 @@ pub fn vcpu(tasks: &[Task], provider: &str) -> f64 {
     same.filter_map(|task| task.cpu()?.parse::<f64>().ok()).sum::<f64>() / 1024.0
 }
 
-/// Stops a task: SIGTERM, and SIGKILL when its time to stop is over. One that has stopped stays as it is.
+/// Stops a task: SIGTERM, and SIGKILL when its time to stop is over. One that has stopped, or is forgotten, stays so.
 ///
 /// # Errors
 /// [`CallError`].
@@ -71,5 +71,11 @@ pub async fn stop(
 ) -> Result<(), CallError> {
     let call = Call::new(Service::Ecs, "StopTask").on(task);
     let asked = account.ecs().stop_task().cluster(cluster).task(task).reason(reason);
-    asked.send().await.map(drop).map_err(|e| account.sdk_error(&call, &e))
+    match asked.send().await.map_err(|e| account.sdk_error(&call, &e)) {
+        Ok(_) => Ok(()),
+        // ECS says so of a task that it has forgotten.
+        Err(error) if error.words().contains("task was not found") => Ok(()),
+        Err(error) if error.meaning() == Meaning::Absent => Ok(()),
+        Err(error) => Err(error),
+    }
 }
