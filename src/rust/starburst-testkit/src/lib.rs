@@ -4,6 +4,8 @@
 #[cfg(feature = "aws")]
 pub mod aws;
 pub mod decoders;
+#[cfg(feature = "aws")]
+mod end_of_input;
 mod fake_launcher;
 mod fault_store;
 mod manual_clock;
@@ -16,6 +18,8 @@ pub mod store_contract;
 #[cfg(feature = "aws")]
 mod token_bucket;
 
+#[cfg(feature = "aws")]
+pub use end_of_input::end_of_input;
 pub use fake_launcher::FakeLauncher;
 pub use fault_store::{Fault, FaultStore, Operation};
 pub use manual_clock::ManualClock;

@@ -6,25 +6,18 @@ use super::{
     state::{Interrupted, State},
     time::now,
 };
-use crate::s3::query::Query;
+use crate::s3::query::{Query, Refused, number, required};
 use bytes::Bytes;
 use hyper::{
     Method, Response, StatusCode, Uri,
     header::{CONTENT_TYPE, HeaderValue},
 };
-use std::{fmt::Write, str::FromStr, time::Duration};
+use std::{fmt::Write, time::Duration};
 
 const BELOW: &str = "/-/";
 
 pub(super) fn is_for(path: &str) -> bool {
     path.starts_with(BELOW)
-}
-
-/// Why a request is not done, in one line.
-#[derive(Debug)]
-enum Refused {
-    Unknown(String),
-    Malformed(String),
 }
 
 pub(super) fn answer(state: &State, method: &Method, uri: &Uri) -> Response<Bytes> {
@@ -195,15 +188,6 @@ fn rule(query: &Query) -> Result<Rule, Refused> {
         lasts: lasts.map(Duration::from_millis),
         fault: fault(query)?,
     })
-}
-
-fn required<T: FromStr>(query: &Query, name: &str) -> Result<T, Refused> {
-    let value = query.get(name).and_then(|value| value.parse().ok());
-    value.ok_or_else(|| Refused::Malformed(format!("{name} is missing or malformed")))
-}
-
-fn number(query: &Query, name: &str, default: u64) -> Result<u64, Refused> {
-    if query.has(name) { required(query, name) } else { Ok(default) }
 }
 
 #[cfg(test)]

@@ -4,17 +4,11 @@
 //! command of its container. See `Arguments` for the options.
 use starburst_testkit::{
     aws::{AwsServer, Settings},
+    end_of_input,
     s3::S3Server,
 };
-use std::{
-    error::Error,
-    io::{Read, Write},
-    time::Duration,
-};
-use tokio::{
-    signal::unix::{SignalKind, signal},
-    sync::oneshot,
-};
+use std::{error::Error, io::Write, time::Duration};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// What tasks have to end by themselves when the stand-in ends.
 const GRACE: Duration = Duration::from_secs(1);
@@ -85,17 +79,6 @@ fn arguments() -> Result<Arguments, lexopt::Error> {
 fn milliseconds(parser: &mut lexopt::Parser) -> Result<Duration, lexopt::Error> {
     use lexopt::ValueExt;
     Ok(Duration::from_millis(parser.value()?.parse()?))
-}
-
-/// Done when standard input is at its end. A thread of its own, since a read of it cannot be interrupted.
-fn end_of_input() -> oneshot::Receiver<()> {
-    let (ended, end) = oneshot::channel();
-    std::thread::spawn(move || {
-        let mut buffer = [0; 256];
-        while matches!(std::io::stdin().read(&mut buffer), Ok(1..)) {}
-        let _ = ended.send(());
-    });
-    end
 }
 
 #[tokio::main]

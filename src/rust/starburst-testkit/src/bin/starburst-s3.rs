@@ -1,14 +1,10 @@
 //! The S3 of the tests as a process: prints where it serves, and ends with whoever holds its standard input.
-use starburst_testkit::s3::{Latency, S3Server};
-use std::{
-    error::Error,
-    io::{Read, Write},
-    time::Duration,
+use starburst_testkit::{
+    end_of_input,
+    s3::{Latency, S3Server},
 };
-use tokio::{
-    signal::unix::{SignalKind, signal},
-    sync::oneshot,
-};
+use std::{error::Error, io::Write, time::Duration};
+use tokio::signal::unix::{SignalKind, signal};
 
 #[derive(Debug, Default)]
 struct Arguments {
@@ -33,17 +29,6 @@ fn arguments() -> Result<Arguments, lexopt::Error> {
         }
     }
     Ok(found)
-}
-
-/// Done when standard input is at its end. A thread of its own, since a read of it cannot be interrupted.
-fn end_of_input() -> oneshot::Receiver<()> {
-    let (ended, end) = oneshot::channel();
-    std::thread::spawn(move || {
-        let mut buffer = [0; 256];
-        while matches!(std::io::stdin().read(&mut buffer), Ok(1..)) {}
-        let _ = ended.send(());
-    });
-    end
 }
 
 #[tokio::main]

@@ -3,7 +3,7 @@ use super::{
     faults::{Fault, Rule},
     operation::Operation,
     pace::Latency,
-    query::Query,
+    query::{Query, Refused, number, required},
     state::State,
 };
 use bytes::Bytes;
@@ -18,13 +18,6 @@ const BELOW: &str = "/-/";
 /// A name of a bucket never begins like this.
 pub(super) fn is_for(uri: &Uri) -> bool {
     uri.path().starts_with(BELOW)
-}
-
-/// Why a request is not done, in one line.
-#[derive(Debug)]
-enum Refused {
-    Unknown(String),
-    Malformed(String),
 }
 
 pub(super) fn answer(state: &State, method: &Method, uri: &Uri) -> Response<String> {
@@ -124,15 +117,6 @@ fn rule(query: &Query) -> Result<Rule, Refused> {
         fault: Fault::named(&fault)
             .ok_or_else(|| Refused::Malformed(format!("no fault is called {fault}")))?,
     })
-}
-
-fn required<T: std::str::FromStr>(query: &Query, name: &str) -> Result<T, Refused> {
-    let value = query.get(name).and_then(|value| value.parse().ok());
-    value.ok_or_else(|| Refused::Malformed(format!("{name} is missing or malformed")))
-}
-
-fn number(query: &Query, name: &str, default: u64) -> Result<u64, Refused> {
-    if query.has(name) { required(query, name) } else { Ok(default) }
 }
 
 #[cfg(test)]

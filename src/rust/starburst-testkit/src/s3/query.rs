@@ -24,6 +24,24 @@ impl Query {
     }
 }
 
+/// Why a request to look or to change something is not done, in one line.
+#[derive(Debug)]
+pub(crate) enum Refused {
+    Unknown(String),
+    Malformed(String),
+}
+
+/// A value that has to be there.
+pub(crate) fn required<T: std::str::FromStr>(query: &Query, name: &str) -> Result<T, Refused> {
+    let value = query.get(name).and_then(|value| value.parse().ok());
+    value.ok_or_else(|| Refused::Malformed(format!("{name} is missing or malformed")))
+}
+
+/// A number, or what it is without one.
+pub(crate) fn number(query: &Query, name: &str, default: u64) -> Result<u64, Refused> {
+    if query.has(name) { required(query, name) } else { Ok(default) }
+}
+
 /// In a query, unlike in a path, a plus sign is a space.
 fn decode_form(text: &str) -> String {
     decode(&text.replace('+', "%20"))
