@@ -74,7 +74,7 @@ async fn a_run_stops_by_itself_when_its_money_is_spent() {
     .await;
     assert_eq!(a.manifest().state, SessionState::Closed);
     check_results(&a, &tasks).await;
-    let spent = b.spent().await.unwrap().unwrap();
+    let spent = b.spent(&b.workers().await.unwrap()).unwrap();
     assert!(spent.total_usd >= 5.0 && spent.total_usd < 5.5, "{spent:?}");
     assert_eq!(spent.hourly_usd, 0.0);
     // Those who come later are told why, too.

@@ -23,8 +23,9 @@ fn rs_status(handle: Robj, refresh: bool) -> Result<List> {
         if refresh {
             client.refresh().await?;
         }
-        let spent = client.spent().await?.unwrap_or_default();
-        Ok::<_, starburst_core::error::Error>((client.workers().await?, spent))
+        let workers = client.workers().await?;
+        let spent = client.spent(&workers).unwrap_or_default();
+        Ok::<_, starburst_core::error::Error>((workers, spent))
     })??;
     let (mut ids, mut states, mut finished, mut busy) = (vec![], vec![], vec![], vec![]);
     for (beat, verdict) in workers {

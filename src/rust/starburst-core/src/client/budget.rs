@@ -5,6 +5,7 @@ use crate::{
     cost::{self, Span, Verdict},
     error::Error,
     heartbeat::Heartbeat,
+    patrol,
 };
 
 /// What a session has cost, in US dollars.
@@ -68,16 +69,18 @@ impl Client {
         Ok(Spent { total_usd: fleet.bill.total(now), hourly_usd: fleet.bill.usd_per_hour() })
     }
 
-    /// What the session has cost so far, by the records of its workers; `None` where nothing costs anything.
-    ///
-    /// # Errors
-    /// A failure of the store.
-    pub async fn spent(&self) -> Result<Option<Spent>, Error> {
-        let Some(budget) = self.manifest().budget else {
-            return Ok(None);
-        };
-        let (_, dead) = self.muster().await?;
-        self.add_up(&budget, &dead).await.map(Some)
+    /// What the session has cost so far, by the records of its workers as [`workers`](Client::workers) returned them;
+    /// `None` where nothing costs anything.
+    pub fn spent(&self, workers: &[(Heartbeat, patrol::Verdict)]) -> Option<Spent> {
+        let budget = self.manifest().budget?;
+        let now = self.deps.clock.wall();
+        let mut fleet = self.fleet.lock();
+        for (beat, verdict) in workers {
+            let over = matches!(verdict, patrol::Verdict::Dead(_));
+            let span = Span { start: beat.started_at, end: over.then(|| last_sign(beat)) };
+            fleet.bill.note(&beat.worker, span, &budget.price);
+        }
+        Some(Spent { total_usd: fleet.bill.total(now), hourly_usd: fleet.bill.usd_per_hour() })
     }
 }
 

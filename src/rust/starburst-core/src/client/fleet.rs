@@ -187,7 +187,7 @@ impl Client {
     }
 
     /// Counts the living, started ones that have not spoken included, and lists the dead.
-    pub(super) async fn muster(&self) -> Result<(u64, Vec<Lost>), Error> {
+    async fn muster(&self) -> Result<(u64, Vec<Lost>), Error> {
         let mut patrol = self.patrol.lock().await;
         let (store, clock, pace) = (&*self.deps.store, &*self.deps.clock, self.pace());
         patrol.look(store, &self.keys, clock, pace.lease).await?;
