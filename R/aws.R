@@ -40,7 +40,8 @@ check_aws <- function(settings, given, call) {
     arm = on_instances && is_arm(given$instance_type),
     image = given$image,
     max_hourly_cost = given$max_hourly_cost,
-    max_total_cost = given$max_total_cost
+    max_total_cost = given$max_total_cost,
+    auto_quota_request = isTRUE(given$auto_quota_request)
   )
 }
 
@@ -70,7 +71,8 @@ aws_config <- function(settings, call) {
     image = image,
     user = unname(Sys.info()[["user"]]),
     spot = of_aws$spot,
-    arm = of_aws$arm
+    arm = of_aws$arm,
+    auto_quota_request = of_aws$auto_quota_request
   )
   # Text and numbers that are absent are NULL, and stay in the list.
   aws["instance_type"] <- list(of_aws$instance_type)

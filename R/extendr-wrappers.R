@@ -53,6 +53,9 @@ rs_signals <- function(handle) .Call(wrap__rs_signals, handle)
 # The session's tasks by state, its workers, and its own state.
 rs_status <- function(handle, refresh) .Call(wrap__rs_status, handle, refresh)
 
+# What is to be said of the session's cost; `NA` when that is nothing, or was said.
+rs_cost_alert <- function(handle) .Call(wrap__rs_cost_alert, handle)
+
 # What one worker of the session costs, in USD an hour; 0 where nothing is charged, or the price is not known.
 rs_price <- function(handle) .Call(wrap__rs_price, handle)
 

@@ -62,8 +62,9 @@
 #' @param max_total_cost (number or `NULL`) USD after which the run ends: its
 #'   workers stop, and results so far are kept. What the last seconds cost comes on
 #'   top. Not used by `"LOCAL"`. Default `NULL`: no ceiling.
-#' @param auto_quota_request (logical) Checked and not used yet: a quota is asked
-#'   for by [starburst_request_quota_increase()] only. Default `FALSE`.
+#' @param auto_quota_request (logical) Whether a larger quota is requested where
+#'   yours has no room for all workers, as [starburst_request_quota_increase()]
+#'   does. Not used by `"LOCAL"`. Default `FALSE`.
 #' @param environment (string) `"auto"` or `"none"`, which are alike for now: with
 #'   `"LOCAL"` workers use your own library, on AWS the packages of their image.
 #' @param eager (logical) Whether the first worker starts with `plan()`.

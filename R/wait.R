@@ -14,6 +14,7 @@ wait_until <- function(handle, done, timeout = Inf, tick = NULL, call = rlang::c
       return(TRUE)
     }
     unwrap_native(rs_check(handle), call)
+    relay_cost(handle)
     left <- timeout - (proc.time()[["elapsed"]] - start)
     if (left <= 0) {
       return(FALSE)
@@ -30,6 +31,14 @@ relay_signals <- function(handle) {
   signals <- unwrap_native(rs_signals(handle))
   for (cnd in signals$conditions) {
     signal_again(cnd)
+  }
+}
+
+# Warns once when a session has cost what `cost_alert_threshold` says.
+relay_cost <- function(handle) {
+  words <- unwrap_native(rs_cost_alert(handle))
+  if (!is.na(words)) {
+    rlang::warn(words, class = "starburst_warning_cost")
   }
 }
 

@@ -150,3 +150,21 @@ test_that("two sessions in one cluster do not touch each other", {
   two$cleanup(force = TRUE)
   wait_for(function() running_tasks(aws) == 0)
 })
+
+test_that("a session that has cost what the user wants to know of warns once", {
+  aws <- local_ecs()
+  withr::local_options(starburst.cost_alert_threshold = 0.0001)
+  suppressMessages(session <- starburst_session(workers = 1, cpu = 1, memory = "2GB"))
+  session$map(1:40, function(i) Sys.sleep(0.5))
+  told <- character()
+  withCallingHandlers(
+    session$collect(wait = TRUE, timeout = 120),
+    starburst_warning_cost = function(cnd) {
+      told <<- c(told, conditionMessage(cnd))
+      invokeRestart("muffleWarning")
+    }
+  )
+  expect_length(told, 1)
+  expect_match(told, "cost_alert_threshold", fixed = TRUE)
+  session$cleanup(force = TRUE)
+})

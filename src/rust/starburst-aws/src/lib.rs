@@ -4,6 +4,7 @@ pub mod account;
 mod bucket;
 pub mod call;
 pub mod cluster;
+mod dates;
 mod definitions;
 pub mod ecr;
 pub mod ecs;

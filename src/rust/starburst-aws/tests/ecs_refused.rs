@@ -184,6 +184,40 @@ async fn the_message_before_launch_says_what_holds_it_and_what_is_pending() {
 }
 
 #[tokio::test]
+async fn a_larger_quota_is_asked_for_once_where_the_user_wants_that() {
+    let lab = Lab::new(slow()).await;
+    lab.server.set_quota(FARGATE_ON_DEMAND, Some(8.0));
+    let asking = Wanted { auto_quota_request: true, ..wanted(10) };
+    // The second time it is pending.
+    for requests in [1, 0] {
+        let message = prepared(&lab, &asking).await.unwrap().message;
+        assert!(message.contains(" An increase to 10 vCPU is pending since 2026-"), "{message}");
+        assert_eq!(lab.count("RequestServiceQuotaIncrease"), requests);
+    }
+    // With room for all nothing is asked for.
+    let few = Wanted { auto_quota_request: true, ..wanted(8) };
+    assert!(!prepared(&lab, &few).await.unwrap().message.contains("increase"));
+}
+
+#[tokio::test]
+async fn a_price_that_aws_tells_is_taken_before_the_table_s() {
+    let lab = Lab::new(slow()).await;
+    let before = prepared(&lab, &wanted(1)).await.unwrap().budget.unwrap().price;
+    lab.server.set_price_factor(2.0);
+    let after = prepared(&lab, &wanted(1)).await.unwrap().budget.unwrap().price;
+    assert!(after.usd_per_hour > 1.8 * before.usd_per_hour, "{before:?} {after:?}");
+    assert!(after.as_of.starts_with("2026-"), "{after:?}");
+    // Where prices may not be asked for, there is the table.
+    lab.server.add_rule(Rule::times(
+        "GetProducts",
+        1,
+        Fault::AccessDenied { message: "not authorized".into() },
+    ));
+    let table = prepared(&lab, &wanted(1)).await.unwrap().budget.unwrap().price;
+    assert_eq!(table.as_of, "2026-09");
+}
+
+#[tokio::test]
 async fn a_quota_that_may_not_be_read_holds_nobody() {
     let lab = Lab::new(slow()).await;
     let denied = Fault::AccessDenied { message: String::new() };

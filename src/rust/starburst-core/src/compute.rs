@@ -32,6 +32,8 @@ pub struct EcsFleet {
     pub fallback: Option<String>,
     /// vCPU of each worker, as AWS counts them.
     pub vcpu_each: f64,
+    /// What the account's quota for such workers is called, such as `Fargate Spot`.
+    pub quota_name: String,
     /// The account's quota in vCPU when the session was made; none when it could not be read.
     pub vcpu_quota: Option<f64>,
     /// The store, as a worker's command line names it.

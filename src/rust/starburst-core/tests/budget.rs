@@ -3,6 +3,7 @@
 mod common;
 
 use common::{Lab, budget, completed, on_ecs, seconds, submit};
+use parking_lot::Mutex;
 use starburst_core::{
     client::{Client, FetchedEnding, Known, SessionConfig},
     clock::Clock,
@@ -84,6 +85,27 @@ async fn a_run_stops_by_itself_when_its_money_is_spent() {
     lab.until(seconds(5), || late.trouble().is_some()).await;
     assert_eq!(cost(&late.trouble().unwrap()), words);
     check_results(&late, &tasks).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sum_to_be_told_of_is_told_once_and_stops_nothing() {
+    let lab = Lab::new(seconds(20));
+    let mut config = at_most(1_000.0, 2);
+    config.budget.as_mut().unwrap().ceiling.alert_usd = Some(2.0);
+    let a = lab.create(config).await;
+    submit(&a, 50);
+    let begun = lab.clock.now();
+    let told = Mutex::new(None);
+    lab.until(seconds(300), || {
+        *told.lock() = a.take_alert();
+        told.lock().is_some()
+    })
+    .await;
+    // 2 workers, a cent a second each.
+    let passed = lab.clock.now().since(begun);
+    assert!(passed >= seconds(90) && passed <= seconds(100) + PATROL * 2, "{passed:?}");
+    assert!(told.lock().as_ref().unwrap().contains("cost_alert_threshold"));
+    lab.during(seconds(120), |_| assert!(a.take_alert().is_none() && a.trouble().is_none())).await;
 }
 
 fn submit_one(client: &Client) -> Result<TaskId, Error> {

@@ -76,6 +76,7 @@ fn wanted(config: &List, aws: &List) -> Result<Wanted> {
             max_total_usd: dollars("max_total_cost")?,
             alert_usd: dollars("cost_alert_threshold")?,
         },
+        auto_quota_request: field(aws, "auto_quota_request")?,
         store: field(config, "store")?,
         user: field(aws, "user")?,
     })

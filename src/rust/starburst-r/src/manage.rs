@@ -56,6 +56,12 @@ fn rs_status(handle: Robj, refresh: bool) -> Result<List> {
     ))
 }
 
+/// What is to be said of the session's cost; `NA` when that is nothing, or was said.
+#[extendr]
+fn rs_cost_alert(handle: Robj) -> Result<Option<String>> {
+    Ok(client(&handle)?.take_alert())
+}
+
 /// What one worker of the session costs, in USD an hour; 0 where nothing is charged, or the price is not known.
 #[extendr]
 fn rs_price(handle: Robj) -> Result<f64> {
@@ -190,6 +196,7 @@ fn rs_sessions(config: List) -> Result<List> {
 extendr_module! {
     mod manage;
     fn rs_status;
+    fn rs_cost_alert;
     fn rs_price;
     fn rs_counts;
     fn rs_tasks;

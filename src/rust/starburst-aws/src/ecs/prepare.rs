@@ -7,12 +7,11 @@ use super::{
 use crate::{
     account::Account,
     call::CallError,
+    dates,
     prices::{self, Architecture, LaunchType, WorkerShape},
     quotas::{self, Pending, QuotaCode},
 };
-use aws_smithy_types::{DateTime, date_time::Format};
 use starburst_core::{
-    clock::UnixMillis,
     compute::{Budget, EcsFleet},
     cost::{self, Ceiling},
     error::Error,
@@ -49,6 +48,8 @@ pub struct Wanted {
     pub image: String,
     /// What it may cost.
     pub ceiling: Ceiling,
+    /// Whether a larger quota is asked for where it is too small.
+    pub auto_quota_request: bool,
     /// The store, as a worker's command line names it.
     pub store: String,
     /// Who asks, for tags.
@@ -93,7 +94,7 @@ pub struct Prepared {
 /// [`Error::Cost`] and [`Error::Quota`] for what the user or the account does not allow, and what AWS refuses.
 pub async fn prepare(account: &Account, site: &Site, wanted: &Wanted) -> Result<Prepared, Error> {
     let account = account.in_region(&site.region);
-    let budget = budget(site, wanted)?;
+    let budget = budget(&account, site, wanted).await?;
     let code = quota_code(wanted);
     let quota = quotas::get(&account, code).await.map(Some).or_else(unreadable)?;
     let provider = provider(site, wanted);
@@ -107,7 +108,7 @@ pub async fn prepare(account: &Account, site: &Site, wanted: &Wanted) -> Result<
     let limits = Limits { vcpu: vcpu_quota, used_by_others: used, most_workers };
     let fleet = Fleet { vcpu_each: wanted.cpu, running: 0, starting: 0 };
     let demand = Demand { requested: wanted.workers, open_tasks: 0 };
-    let words = Quota {
+    let mut words = Quota {
         name: quota_name(code).into(),
         launch_type: if wanted.instance_type.is_none() { "FARGATE" } else { "EC2" }.into(),
         pending: quota.and_then(|quota| quota.pending).map(increase),
@@ -117,7 +118,21 @@ pub async fn prepare(account: &Account, site: &Site, wanted: &Wanted) -> Result<
         memory_mib: u32::try_from(wanted.memory_mib).unwrap_or(u32::MAX),
         on_fargate: wanted.instance_type.is_none(),
     };
-    let wave = waves::plan_waves(&limits, &fleet, &demand).map_err(|small| Error::Quota {
+    let wave = waves::plan_waves(&limits, &fleet, &demand);
+    // Before launch no task waits, and only the quota is below what was asked for and may be paid.
+    let payable = most_workers.map_or(wanted.workers, |most| most.min(wanted.workers));
+    let short = wave.as_ref().map_or(true, |wave| wave.at_a_time < payable);
+    if short && wanted.auto_quota_request && words.pending.is_none() {
+        let needed = waves::quota_to_ask_for(f64::from(wanted.workers) * wanted.cpu + used);
+        // Where it cannot be asked for, the words tell how.
+        let asked = quotas::request_increase(&account, code, needed.into()).await.ok();
+        words.pending = asked.map(|asked| Increase {
+            vcpu: asked.desired as u32,
+            since: asked.since.and_then(dates::day).unwrap_or_else(|| "now".into()),
+            case: asked.case_id,
+        });
+    }
+    let wave = wave.map_err(|small| Error::Quota {
         message: waves::refuse(&small, &words, &size, wanted.workers),
     })?;
     let mut message = waves::announce(&words, &size, &limits, &fleet, &demand, &wave);
@@ -141,6 +156,7 @@ pub async fn prepare(account: &Account, site: &Site, wanted: &Wanted) -> Result<
         fallback: fallback(site, wanted),
         provider,
         vcpu_each: wanted.cpu,
+        quota_name: words.name,
         vcpu_quota,
         store: wanted.store.clone(),
         log_group: site.log_group.clone(),
@@ -205,7 +221,7 @@ async fn used(account: &Account, site: &Site, provider: &str) -> Result<f64, Err
     Ok(tasks::vcpu(&there, provider))
 }
 
-fn budget(site: &Site, wanted: &Wanted) -> Result<Option<Budget>, Error> {
+async fn budget(account: &Account, site: &Site, wanted: &Wanted) -> Result<Option<Budget>, Error> {
     let ceiling = wanted.ceiling;
     let kind = if wanted.instance_type.is_none() { LaunchType::Fargate } else { LaunchType::Ec2 };
     let shape = WorkerShape {
@@ -219,7 +235,7 @@ fn budget(site: &Site, wanted: &Wanted) -> Result<Option<Budget>, Error> {
         region: site.region.clone(),
         ephemeral_gib: 20,
     };
-    let Some(price) = prices::worker_price(&shape) else {
+    let Some(price) = prices::worker_price_now(account, &shape).await else {
         if ceiling.max_hourly_usd.is_some() || ceiling.max_total_usd.is_some() {
             let message = format!(
                 "the price of a worker ({} vCPU, {} GB{}) is not known, so a ceiling on cost cannot be kept; choose \
@@ -240,15 +256,9 @@ fn budget(site: &Site, wanted: &Wanted) -> Result<Option<Budget>, Error> {
 fn increase(pending: Pending) -> Increase {
     Increase {
         vcpu: pending.desired as u32,
-        since: pending.since.and_then(day).unwrap_or_else(|| "lately".into()),
+        since: pending.since.and_then(dates::day).unwrap_or_else(|| "lately".into()),
         case: pending.case_id,
     }
-}
-
-/// The day of a time, such as `2026-11-20`.
-fn day(at: UnixMillis) -> Option<String> {
-    let at = DateTime::from_millis(i64::try_from(at.0).ok()?).fmt(Format::DateTime).ok()?;
-    at.split('T').next().map(str::to_owned)
 }
 
 fn task(site: &Site, wanted: &Wanted) -> WorkerTask {

@@ -2,7 +2,10 @@
 //!
 //! A ceiling on cost must not be too late, so what is not known is estimated on the dear side, and the price says
 //! that it is an estimate. Left out: storage and requests on S3, logs, traffic, tax, and an instance's own disk.
+mod now;
 mod tables;
+
+pub use now::worker_price_now;
 
 use starburst_core::cost::Price;
 use std::time::Duration;
@@ -97,6 +100,8 @@ pub struct InstanceRate {
     pub architecture: Architecture,
     /// The month of the price, such as `2026-07`.
     pub as_of: String,
+    /// Whether it is the price of spare capacity, and not On-Demand.
+    pub of_spot: bool,
     /// Why the price is an estimate, if it is.
     pub estimated: Option<String>,
 }
@@ -151,6 +156,7 @@ pub fn instance_rate(name: &str, region: &str) -> Option<InstanceRate> {
     let safety = if FARGATE.iter().any(|row| row.name == region) { SAFETY } else { 1.0 };
     let away = region != HOME;
     Some(InstanceRate {
+        of_spot: false,
         usd: if away { usd * vcpu_in(region) / vcpu_in(HOME) * safety } else { *usd },
         vcpu: *vcpu,
         memory_gib: f64::from(*memory_gib),
@@ -194,7 +200,8 @@ pub fn ec2_price(shape: &WorkerShape, rate: &InstanceRate) -> Option<Price> {
     }
     let doubts = [
         rate.estimated.clone(),
-        shape.spot.then(|| "Spot is charged like On-Demand, which it never exceeds".to_owned()),
+        (shape.spot && !rate.of_spot)
+            .then(|| "Spot is charged like On-Demand, which it never exceeds".to_owned()),
     ];
     let name = shape.instance_type.as_deref().unwrap_or("EC2");
     let of = if fit == 1 { String::new() } else { format!(", {fit} to an instance") };

@@ -30,15 +30,25 @@ impl Client {
             return Ok(());
         };
         let spent = self.add_up(&budget, dead).await?;
-        if cost::check(&budget.ceiling, spent.total_usd) != Verdict::Over {
-            return Ok(());
-        }
         let message = budget.ceiling.words(spent.total_usd).unwrap_or_default();
+        match cost::check(&budget.ceiling, spent.total_usd) {
+            Verdict::Fine => return Ok(()),
+            Verdict::Alert => {
+                self.fleet.lock().alert.get_or_insert(Some(message));
+                return Ok(());
+            }
+            Verdict::Over => {}
+        }
         self.change_manifest(|manifest| manifest.closed_because(&message)).await?;
         // Only now: whoever submits meanwhile is told the reason, which the manifest has.
         self.buffer.lock().close();
         self.stop_workers().await;
         Err(Error::Cost { message })
+    }
+
+    /// That the session has cost what its user wants to be told of; said once.
+    pub fn take_alert(&self) -> Option<String> {
+        self.fleet.lock().alert.as_mut()?.take()
     }
 
     async fn add_up(&self, budget: &Budget, dead: &[Lost]) -> Result<Spent, Error> {

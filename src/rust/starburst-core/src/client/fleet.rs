@@ -44,6 +44,8 @@ pub(super) struct Fleet {
     led: bool,
     /// What the workers have cost.
     pub(super) bill: Bill,
+    /// What is to be said of the cost, or that it was said.
+    pub(super) alert: Option<Option<String>>,
 }
 
 /// A worker that is gone, why, and what it said of itself last.

@@ -106,6 +106,7 @@ pub(crate) fn on_ecs(workers: u32) -> SessionConfig {
             provider: "FARGATE".into(),
             fallback: None,
             vcpu_each: 1.0,
+            quota_name: "Fargate".into(),
             vcpu_quota: Some(4.0),
             store: "s3://bucket".into(),
             log_group: "starburst".into(),

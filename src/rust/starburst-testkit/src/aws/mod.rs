@@ -83,6 +83,11 @@ impl AwsServer {
         self.state.quotas.lock().set(code, value);
     }
 
+    /// Multiplies every price from now on.
+    pub fn set_price_factor(&self, factor: f64) {
+        self.state.pricing.lock().factor = factor;
+    }
+
     /// Interrupts all running tasks on Spot, and returns how many those were.
     pub fn interrupt_spot(&self) -> usize {
         self.state.interrupt(Interrupted::All)
