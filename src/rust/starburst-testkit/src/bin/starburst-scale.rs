@@ -12,8 +12,8 @@ The real client and worker loops in virtual time, on a store with a round trip o
 3,500 writes and 5,500 reads a second and says \"slow down\" above (AWS, November 2026). All workers start at once.
 Made by `cargo run --release -p starburst-testkit --bin starburst-scale > bench/scale.md`; the same numbers every time.
 
-| tasks | each | workers | took | over ideal | in the store after | first task after | idle | requests a task | slowed down | USD for requests |
-|---:|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|";
+| tasks | each | workers | took | over ideal | over a perfect queue | in the store after | first task after | idle | requests a task | slowed down | USD for requests |
+|---:|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|";
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -70,11 +70,14 @@ fn print(workers: u32, tasks: u32, length: Length) {
 }
 
 fn row(words: &str, load: Load, cost: &Cost) -> String {
-    let over = cost.took.as_secs_f64() / cost.ideal.as_secs_f64();
-    let over = if over.is_finite() { format!("{over:.3}") } else { "-".into() };
+    let over = |what: Duration| {
+        let over = cost.took.as_secs_f64() / what.as_secs_f64();
+        if over.is_finite() { format!("{over:.3}") } else { "-".into() }
+    };
+    let (ideal, perfect) = (over(cost.ideal), over(cost.perfect_queue));
     let requests = cost.requests;
     format!(
-        "| {} | {words} | {} | {:.1} s | {over} | {:.1} s | {:.2} s | {:.1} % | {:.3} | {:.2} % | {:.2} |",
+        "| {} | {words} | {} | {:.1} s | {ideal} | {perfect} | {:.1} s | {:.2} s | {:.1} % | {:.3} | {:.2} % | {:.2} |",
         load.tasks,
         load.workers,
         cost.took.as_secs_f64(),

@@ -25,7 +25,12 @@ use starburst_core::{
         evaluator::{Evaluator, Event, Job, Outcome},
     },
 };
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{
+    cmp::Reverse,
+    collections::{BinaryHeap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::{sync::watch, time::Instant};
 
 /// How long tasks take.
@@ -59,6 +64,9 @@ pub struct Cost {
     pub took: Duration,
     /// What that would be if nothing but the tasks took time.
     pub ideal: Duration,
+    /// What it would be if each worker that is free took the next task at once: nobody who does not know how long
+    /// tasks take can do better.
+    pub perfect_queue: Duration,
     /// Until everything was in the store.
     pub submitted: Duration,
     /// From a worker's start to its first task: the median.
@@ -106,13 +114,9 @@ async fn carry_here(load: Load) -> Cost {
         return idle(&site, &client, load).await;
     }
     let began = clock.now();
-    let mut work = Duration::ZERO;
-    let mut longest = Duration::ZERO;
-    for _ in 0..load.tasks {
-        let length = site.draw(load.length);
-        work += length;
-        longest = longest.max(length);
-        client.submit(task(length)).unwrap();
+    let lengths: Vec<Duration> = (0..load.tasks).map(|_| site.draw(load.length)).collect();
+    for length in &lengths {
+        client.submit(task(*length)).unwrap();
     }
     client.flush().await.unwrap();
     let submitted = clock.now().since(began);
@@ -129,14 +133,30 @@ async fn carry_here(load: Load) -> Cost {
     let mut first = site.first_tasks.lock().clone();
     first.sort_unstable();
     let time = took.as_secs_f64() * f64::from(load.workers);
+    let work: Duration = lengths.iter().sum();
+    let longest = lengths.iter().max().copied().unwrap_or_default();
     Cost {
         took,
         ideal: (work / load.workers).max(longest),
+        perfect_queue: perfect_queue(&lengths, load.workers),
         submitted,
         to_first_task: first.get(first.len() / 2).copied().unwrap_or_default(),
         idle: 1.0 - work.as_secs_f64() / time,
         requests,
     }
+}
+
+/// When the last task ends if the worker that is free first takes the next one.
+fn perfect_queue(lengths: &[Duration], workers: u32) -> Duration {
+    let mut free: BinaryHeap<Reverse<Duration>> =
+        (0..workers).map(|_| Reverse(Duration::ZERO)).collect();
+    let mut last = Duration::ZERO;
+    for length in lengths {
+        let Some(Reverse(at)) = free.pop() else { break };
+        last = last.max(at + *length);
+        free.push(Reverse(at + *length));
+    }
+    last
 }
 
 /// Workers with nothing to do; the client is gone.
@@ -154,6 +174,7 @@ async fn idle(site: &Arc<Site>, client: &Arc<Client>, load: Load) -> Cost {
     Cost {
         took: load.idle,
         ideal: Duration::ZERO,
+        perfect_queue: Duration::ZERO,
         submitted: Duration::ZERO,
         to_first_task: Duration::ZERO,
         idle: 1.0,
