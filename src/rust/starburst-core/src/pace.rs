@@ -105,18 +105,24 @@ impl Pace {
     }
 }
 
-/// A wait that doubles while nothing happens and starts over when something does.
+/// A wait that grows while nothing happens and starts over when something does.
 #[derive(Debug, Clone, Copy)]
 pub struct Backoff {
     min: Duration,
     max: Duration,
     next: Duration,
+    /// In halves: a wait is so many halves of the one before.
+    growth: u32,
 }
 
 impl Backoff {
-    /// Waits from `min` up to `max`.
+    /// Waits from `min` up to `max`, each twice as long as the one before: for who was refused.
     pub fn new(min: Duration, max: Duration) -> Self {
-        Self { min, max: max.max(min), next: min }
+        Self { min, max: max.max(min), next: min, growth: 4 }
+    }
+    /// Waits from `min` up to `max` that grow by half: for who looks. What takes a second is seen half a second later at the most.
+    pub fn looking(min: Duration, max: Duration) -> Self {
+        Self { growth: 3, ..Self::new(min, max) }
     }
     /// Something happened: the next wait is short again.
     pub fn reset(&mut self) {
@@ -125,7 +131,7 @@ impl Backoff {
     /// The wait to make now; `random` spreads it over its upper half so that many waiters do not march in step.
     pub fn step(&mut self, random: u64) -> Duration {
         let wait = self.next;
-        self.next = (self.next * 2).min(self.max);
+        self.next = (self.next * self.growth / 2).min(self.max);
         let half = wait / 2;
         let share = u32::try_from(random % 1024).unwrap_or(0);
         half + half * share / 1024

@@ -24,8 +24,15 @@ fn an_idle_worker_costs_less_than_a_cent_an_hour() {
     let (length, idle) = (Length::Each(Duration::ZERO), Duration::from_secs(3_600));
     let cost = carry(Load { workers: 10, tasks: 0, length, idle, round_trip_ms: 60 });
     assert!(cost.requests.usd() / 10.0 < 0.01, "{cost:?}");
-    // One look every five seconds or so, heartbeats, and looks at the session.
-    assert!(cost.requests.all() / 10 < 1_500, "{cost:?}");
+    // Two looks a second or so, heartbeats, and looks at the session.
+    assert!(cost.requests.all() / 10 < 11_000, "{cost:?}");
+}
+
+#[test]
+fn a_thousand_idle_workers_cost_a_dollar_an_hour_together() {
+    let (length, idle) = (Length::Each(Duration::ZERO), Duration::from_secs(600));
+    let cost = carry(Load { workers: 1_000, tasks: 0, length, idle, round_trip_ms: 60 });
+    assert!(cost.requests.usd() * 6.0 < 1.5, "{cost:?}");
 }
 
 #[test]

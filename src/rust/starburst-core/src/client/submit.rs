@@ -15,7 +15,9 @@ use std::{
 };
 
 /// The most tasks in one part.
-const PART_TASKS: usize = 256;
+const PART_TASKS: usize = 1_024;
+/// So many tasks are not gathered any longer.
+const FULL: usize = 256;
 /// Parts that are cut to spread many tasks have at least so many.
 const SHARED_TASKS: usize = 128;
 /// The most tasks in one segment.
@@ -131,7 +133,7 @@ impl Client {
         let seq = buffer.next;
         buffer.next += 1;
         buffer.waiting.push_back(task);
-        let (first, full) = (buffer.waiting.len() == 1, buffer.waiting.len() >= PART_TASKS);
+        let (first, full) = (buffer.waiting.len() == 1, buffer.waiting.len() >= FULL);
         drop(buffer);
         self.fleet.lock().engage();
         if first {
@@ -179,7 +181,7 @@ impl Client {
             let pace = self.pace();
             let busy = self.board.lock().open_tasks() > BACKLOG * u64::from(self.workers_wanted());
             let gather = if busy { pace.flush * PATIENT } else { pace.flush };
-            let full = self.buffer.lock().waiting.len() >= PART_TASKS;
+            let full = self.buffer.lock().waiting.len() >= FULL;
             if !full {
                 tokio::select! {
                     biased;

@@ -48,7 +48,7 @@ type Seen = (PartId, Option<ETag>);
 impl Client {
     pub(super) async fn watch_loop(&self) {
         let pace = self.pace();
-        let mut backoff = Backoff::new(pace.poll_min, pace.poll_max);
+        let mut backoff = Backoff::looking(pace.poll_min, pace.poll_max);
         loop {
             let open = self.board.lock().open_tasks() > 0;
             let looked = self.look(Depth::Endings).await;

@@ -132,6 +132,9 @@ impl Worker {
             let leaving = self.told_to_leave().is_some();
             return self.commit(desk, !leaving).await;
         }
+        if self.claims_ahead(desk) {
+            return self.commit(desk, true).await;
+        }
         let tick = self.manifest().pace.commit;
         tokio::select! {
             biased;
@@ -309,6 +312,19 @@ impl Worker {
             self.commit(desk, false).await?;
         }
         Ok(())
+    }
+
+    /// Whether it is time to claim what comes next: R has all that is in hand, is done with it within a moment, as far as is
+    /// known, and would have to wait for the write. With long tasks that is not worth a write of its own.
+    fn claims_ahead(&self, desk: &Desk) -> bool {
+        let Some(mean) = self.mean_ms.map(|ms| Duration::from_secs_f64(ms / 1e3)) else {
+            return false;
+        };
+        let pace = self.manifest().pace;
+        let ran = self.deps.clock.now().since(desk.began);
+        let soon = mean * desk.running.len() as u32 <= ran + pace.commit && mean <= pace.claim;
+        let more = desk.waiting.is_empty() && self.queue.waits_in(desk.id());
+        soon && more && self.told_to_leave().is_none()
     }
 
     /// Stops what was cancelled or taken over.

@@ -41,6 +41,9 @@ use tokio::sync::{Notify, watch};
 
 /// So many workers may look as often as one does.
 const CROWD: u32 = 50;
+/// Between the looks of any two idle workers, on average, where looks are billed: 0.07 USD an hour for all of them together
+/// (S3, us-east-1, November 2026).
+const LOOKS_APART: Duration = Duration::from_millis(20);
 /// How long a store may fail before the worker gives up.
 const PATIENCE: Duration = Duration::from_secs(300);
 
@@ -236,8 +239,7 @@ impl Worker {
     }
 
     async fn drain(&mut self, evaluator: &mut dyn Evaluator) -> Result<String, Error> {
-        let pace = self.manifest().pace;
-        let mut backoff = Backoff::new(self.first_wait(), pace.poll_max);
+        let mut backoff = self.backoff();
         let mut idle_since = self.deps.clock.now();
         let mut failing: Option<Monotonic> = None;
         // A new worker looks for work at once.
@@ -250,7 +252,7 @@ impl Worker {
                 Ok(true) => {
                     failing = None;
                     rested = 0;
-                    backoff = Backoff::new(self.first_wait(), pace.poll_max);
+                    backoff = self.backoff();
                     idle_since = self.deps.clock.now();
                     continue;
                 }
@@ -278,12 +280,20 @@ impl Worker {
         }
     }
 
-    /// Where tasks are long, new ones can wait a little longer to be found; and where workers are many, they would
-    /// ask too much of the store together.
-    fn first_wait(&self) -> Duration {
+    /// How long to rest with nothing to do. Where tasks are long, new ones can wait a little longer to be found; and where
+    /// workers are many, they would ask too much of the store together. Few may look often: the next tasks come soon, or
+    /// the worker is paid for while it looks.
+    fn backoff(&self) -> Backoff {
         let (pace, workers) = (self.manifest().pace, self.manifest().workers);
         let share = Duration::from_secs_f64(self.mean_ms.unwrap_or(0.0) / 10e3);
-        share.max(pace.poll_min * (workers / CROWD)).clamp(pace.poll_min, pace.poll_max)
+        let crowd = pace.poll_min * (workers / CROWD);
+        let first = share.max(crowd).clamp(pace.poll_min, pace.poll_max);
+        let most = if pace.looks_are_free() {
+            pace.poll_max
+        } else {
+            (pace.poll_max / 10).max(LOOKS_APART * workers).min(pace.poll_max)
+        };
+        Backoff::looking(first, most)
     }
 
     /// Claims and works once. With every round in which it has `rested` it looks a little further for what to do.

@@ -20,7 +20,7 @@ use std::{
 };
 
 /// The most tasks one claim takes.
-const CLAIM_MAX: usize = 256;
+const CLAIM_MAX: usize = 1_024;
 /// Segments whose payloads are kept in memory.
 const SEGMENTS_KEPT: usize = 4;
 
@@ -186,6 +186,11 @@ impl Queue {
     /// Parts that others began and that were not looked at since: those in which tasks may wait, or the others.
     pub(super) fn unseen(&self, waits: bool) -> Vec<PartId> {
         self.some(|known| matches!(known, Known::Begun { waiting, .. } if *waiting == waits))
+    }
+
+    /// Whether tasks of this part wait, as far as is known.
+    pub(super) fn waits_in(&self, id: PartId) -> bool {
+        self.parts.get(&id).is_some_and(Known::pending)
     }
 
     /// Whether tasks wait, as far as is known for sure.

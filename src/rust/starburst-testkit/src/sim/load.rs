@@ -250,7 +250,7 @@ impl Launcher for Crew {
 async fn work(site: Arc<Site>, spec: LaunchSpec) {
     let began = site.clock.now();
     let mut evaluator =
-        Timer { site: Arc::clone(&site), began: Some(began), jobs: VecDeque::new() };
+        Timer { site: Arc::clone(&site), began: Some(began), jobs: VecDeque::new(), free: began };
     let store = site.store();
     let session = SessionKeys::new(spec.session.clone());
     let uploads = Uploads::new(Arc::clone(&store), session, site.clock.clone());
@@ -280,7 +280,10 @@ struct Timer {
     site: Arc<Site>,
     /// When the worker started, until it has its first task.
     began: Option<Monotonic>,
-    jobs: VecDeque<(u64, Duration, Option<Monotonic>)>,
+    /// Number, length, and end of each task that it was given. It computes whether or not anybody looks.
+    jobs: VecDeque<(u64, Duration, Monotonic)>,
+    /// When it is done with all of them.
+    free: Monotonic,
 }
 
 #[async_trait]
@@ -291,15 +294,16 @@ impl Evaluator for Timer {
         }
         let bytes = job.payload.concat().await.unwrap();
         let millis = u32::from_le_bytes(bytes[..4].try_into().unwrap());
-        self.jobs.push_back((job.number, Duration::from_millis(millis.into()), None));
+        let ran = Duration::from_millis(millis.into());
+        self.free = Monotonic(self.free.max(self.site.clock.now()).0 + ran);
+        self.jobs.push_back((job.number, ran, self.free));
         Ok(())
     }
     async fn event(&mut self) -> Event {
-        let Some((number, takes, until)) = self.jobs.front_mut() else {
+        let Some((number, ran, until)) = self.jobs.front().copied() else {
             return std::future::pending().await;
         };
-        let (number, ran, now) = (*number, *takes, self.site.clock.now());
-        let until = *until.get_or_insert(Monotonic(now.0 + ran));
+        let now = self.site.clock.now();
         if until > now {
             self.site.clock.sleep(until.since(now)).await;
         }
@@ -309,5 +313,6 @@ impl Evaluator for Timer {
     }
     async fn kill(&mut self) {
         self.jobs.clear();
+        self.free = self.site.clock.now();
     }
 }
