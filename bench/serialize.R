@@ -1,0 +1,67 @@
+# How fast values leave R and come back, against base R in the same process, interleaved. The store is a directory.
+# usage: Rscript serialize.R [rounds]
+library(starburst)
+rounds <- c(as.integer(commandArgs(trailingOnly = TRUE)), 5L)[[1]]
+options(starburst.quiet = TRUE, starburst.store = tempfile("store"))
+set.seed(1)
+n <- 2e6
+values <- list(
+  "25 million random doubles (200 MB)" = stats::runif(25e6),
+  "a data frame with 10 million strings (5 columns)" = as.data.frame(
+    lapply(stats::setNames(1:5, letters[1:5]), function(i) {
+      sprintf("%s-%06d", sample(c("alpha", "beta", "gamma"), n, TRUE), sample(n %/% 20, n, TRUE))
+    })
+  )
+)
+seconds <- function(expr) {
+  invisible(gc())
+  system.time(expr)[[3]]
+}
+session <- starburst_session(workers = 1, launch_type = "LOCAL")
+# The worker is up, and R's first call of everything is done.
+invisible(session$submit(quote(1)))
+invisible(session$collect(wait = TRUE))
+
+# Serialized, compressed where that helps, and stored: until flush() has returned.
+store <- function(value) {
+  session$submit(quote(NULL), globals = list(value = value))
+  session$flush()
+}
+one_round <- function(value) {
+  # Other content each time, of the same kind: what is stored already would not be stored again.
+  value <- value[if (is.data.frame(value)) sample(nrow(value)) else sample.int(length(value)), drop = FALSE]
+  stored <- seconds(store(value))
+  invisible(session$collect(wait = TRUE))
+  bytes <- NULL
+  serialized <- seconds(bytes <- serialize(value, NULL, xdr = FALSE))
+  unserialized <- seconds(unserialize(bytes))
+  bytes <- NULL
+  saved <- seconds(saveRDS(value, file <- tempfile()))
+  unlink(file)
+  id <- session$submit(quote(value), globals = list(value = value))
+  while (session$status()$completed < session$status()$total) Sys.sleep(0.05)
+  back <- NULL
+  fetched <- seconds(back <- session$result(id))
+  stopifnot(identical(back, value))
+  c(stored = stored, serialize = serialized, saveRDS = saved, fetched = fetched, unserialize = unserialized)
+}
+
+cat("| value | stored | `serialize(xdr = FALSE)` | times as fast | `saveRDS()` | times as fast | read back | `unserialize()` | times as fast |\n")
+cat("|---|---:|---:|---:|---:|---:|---:|---:|---:|\n")
+for (name in names(values)) {
+  rows <- do.call(rbind, lapply(seq_len(rounds), function(i) one_round(values[[name]])))
+  m <- apply(rows, 2, stats::median)
+  cat(sprintf(
+    "| %s | %.2f s | %.2f s | %.2f | %.2f s | %.1f | %.2f s | %.2f s | %.2f |\n",
+    name,
+    m[["stored"]],
+    m[["serialize"]],
+    m[["serialize"]] / m[["stored"]],
+    m[["saveRDS"]],
+    m[["saveRDS"]] / m[["stored"]],
+    m[["fetched"]],
+    m[["unserialize"]],
+    m[["unserialize"]] / m[["fetched"]]
+  ))
+}
+session$cleanup(force = TRUE)
