@@ -1,13 +1,20 @@
 #' Clean up what nobody uses any more
 #'
 #' `starburst_cleanup()` deletes sessions that are closed or past their time
-#' limit, with their results; and where [starburst_setup()] was run also stops
-#' tasks whose session has ended, and deletes task definitions that no task
-#' uses. `starburst_cleanup_ecr()` deletes all but the newest images.
+#' limit, with their results, and what is left of sessions that were deleted
+#' before; and where [starburst_setup()] was run also stops tasks whose session
+#' has ended, and deletes task definitions that no task uses.
+#' `starburst_cleanup_ecr()` deletes all but the newest images.
+#'
+#' It looks in the store that `options(starburst.store = )` or
+#' `STARBURST_STORE` chooses, or else in that of this machine, and in the
+#' bucket of the stack. A deleted session leaves something where a worker lost
+#' its network, or stood still, while the session was deleted, and wrote later.
 #'
 #' @inheritParams starburst_setup
 #' @param older_than (number or difftime) Only what has been unused for so long;
-#'   a number is in seconds. Default 7 days.
+#'   a number is in seconds. Default 7 days. What is left of sessions that were
+#'   deleted goes at any age: nothing uses it.
 #' @param keep (number) How many of the newest images stay. Default 3.
 #' @param ask (logical) Whether to show what goes and ask. A script must give
 #'   `FALSE`.
@@ -15,7 +22,8 @@
 #'   that is known.
 #'
 #' @returns `starburst_cleanup()`: a data frame of what was deleted, invisibly:
-#'   `kind` (`"session"`, `"task"` or `"task definition"`), `id`.
+#'   `kind` (`"session"`, `"leftover"`, `"task"` or `"task definition"`), `id`;
+#'   that of a leftover is the id of the session that it is of.
 #'   `starburst_cleanup_ecr()`: a data frame of the images deleted, invisibly:
 #'   `digest`, `tags`, `pushed_at` (date-time), `bytes`. Both are without rows
 #'   if the answer was no.
@@ -46,10 +54,12 @@ starburst_cleanup <- function(
   check_place(region, profile, stack, call)
   named <- !is.null(region) || !is.null(profile) || !is.null(stack)
   record <- if (named || starburst_is_configured()) account_settings(region, profile, stack, call)
-  stale <- stale_sessions(cleanup_places(record, region), seconds, call)
+  places <- cleanup_places(record, region)
+  stale <- stale_sessions(places, seconds, call)
   unused <- if (!is.null(record)) clean_account(record, stale$live, seconds, TRUE, call)
   found <- rbind(
     gone_frame("session", vapply(stale$old, `[[`, "", "id")),
+    gone_frame("leftover", sweep_places(places, TRUE, call)),
     gone_frame("task", unused$tasks),
     gone_frame("task definition", unused$definitions)
   )
@@ -68,9 +78,10 @@ starburst_cleanup <- function(
     handle <- unwrap_native(rs_session_attach(session$config, session$id), call)
     unwrap_native(rs_delete(handle), call)
   }
+  sweep_places(places, FALSE, call)
   if (!is.null(record)) {
     gone <- clean_account(record, stale$live, seconds, FALSE, call)
-    kept <- found$kind == "session" | found$id %in% c(gone$tasks, gone$definitions)
+    kept <- found$kind %in% c("session", "leftover") | found$id %in% c(gone$tasks, gone$definitions)
     found <- found[kept, ]
   }
   invisible(found)
@@ -103,6 +114,11 @@ stale_sessions <- function(places, seconds, call) {
     }
   }
   list(old = old, live = live)
+}
+
+# Deletes what is left of deleted sessions, or only looks for it; returns their ids.
+sweep_places <- function(places, look_only, call) {
+  unlist(lapply(places, function(config) unwrap_native(rs_sweep(config, look_only), call)))
 }
 
 clean_account <- function(record, live, seconds, look_only, call) {

@@ -98,6 +98,9 @@ rs_worker_log <- function(handle, worker, bytes) .Call(wrap__rs_worker_log, hand
 # All sessions of a store.
 rs_sessions <- function(config) .Call(wrap__rs_sessions, config)
 
+# Deletes what is left of sessions that are gone, or only looks for it; returns their ids.
+rs_sweep <- function(config, look_only) .Call(wrap__rs_sweep, config, look_only)
+
 # A value there and back, for tests and benchmarks.
 rs_round_trip <- function(value) .Call(wrap__rs_round_trip, value)
 

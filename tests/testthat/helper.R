@@ -21,7 +21,9 @@ skip_on_s3 <- function(why) skip_if(!is.null(s3_server()), why)
 ask_s3 <- function(what, ...) {
   values <- vapply(list(...), function(x) utils::URLencode(as.character(x), reserved = TRUE), "")
   query <- if (length(values)) paste0("?", paste0(names(values), "=", values, collapse = "&"))
-  readLines(url(paste0(s3_server(), "/-/", what, query)), warn = FALSE)
+  found <- url(paste0(s3_server(), "/-/", what, query))
+  on.exit(close(found))
+  readLines(found, warn = FALSE)
 }
 
 # The names of all objects of a store.
@@ -48,13 +50,16 @@ store_bytes <- function(place, pattern = "") {
   as.numeric(sub("bytes_in ", "", grep("^bytes_in ", counts, value = TRUE)))
 }
 
-# Damages the first object whose name matches: "flip" a bit, "cut" it short, or leave it "empty".
+# Damages the first object whose name matches: "flip" a bit, "cut" it short, leave it "empty", or let it be "gone".
 damage <- function(place, pattern, how) {
   key <- grep(pattern, store_keys(place), value = TRUE)[[1]]
   if (!is.null(s3_server())) {
     return(invisible(ask_s3("damage", key = paste0(sub("^s3://starburst/", "", place), "/", key), how = how)))
   }
   file <- file.path(place, key)
+  if (how == "gone") {
+    return(invisible(file.remove(file)))
+  }
   bytes <- readBin(file, "raw", file.size(file))
   # Behind the two headers, in the part that every reader needs.
   at <- min(100, length(bytes))
@@ -68,6 +73,20 @@ damage <- function(place, pattern, how) {
     empty = raw()
   )
   writeBin(changed, file)
+}
+
+# A file system of its own for a directory: a disk that is soon full.
+local_small_disk <- function(directory, size, env = parent.frame()) {
+  skip_if_not(Sys.info()[["effective_user"]] == "root", "mounting a small file system needs root")
+  options <- c("-t", "tmpfs", "-o", paste0("size=", size), "tmpfs", directory)
+  skip_if(system2("mount", options, stderr = FALSE) != 0, "this system does not let root mount")
+  withr::defer(system2("umount", c("-l", directory)), envir = env)
+}
+
+# The most memory that a process had at a time, in MB.
+peak_memory <- function(pid) {
+  line <- grep("VmHWM", readLines(sprintf("/proc/%s/status", pid)), value = TRUE)
+  as.numeric(gsub("[^0-9]", "", line)) / 1024
 }
 
 local_plan <- function(..., env = parent.frame()) {

@@ -91,4 +91,7 @@ test_that("a vector of more than 2^31 bytes travels", {
   back <- session$result(id)
   expect_identical(length(back), length(long))
   expect_identical(back[c(1, 2, length(back))], c(3, 0, 7))
+  skip_if_not(file.exists("/proc/self/status"), "peaks of memory are read from /proc")
+  # Neither of the two was in the worker binary whole.
+  expect_lt(peak_memory(worker_pids(session$id)), 400)
 })

@@ -42,6 +42,37 @@ test_that("sessions that are over for long are cleaned up, and no others", {
   expect_error(starburst_cleanup(older_than = "a week"), class = "starburst_error_invalid_input")
 })
 
+test_that("what was written late into a deleted session is cleaned up at any age, and nothing else", {
+  local_config()
+  place <- local_store()
+  open <- local_session(workers = 1)
+  open$submit(quote(1 + 1))
+  open$collect(wait = TRUE, timeout = 60)
+  deleted <- local_session(workers = 1)
+  # Whoever does not hear of the deletion goes on writing.
+  unaware <- starburst_session_attach(deleted$id)
+  deleted$cleanup(force = TRUE)
+  expect_identical(store_sessions(place), open$id)
+  before <- store_keys(place)
+  x <- runif(1e5)
+  try(unaware$submit(sum(x)), silent = TRUE)
+  try(unaware$flush(), silent = TRUE)
+  late <- setdiff(store_keys(place), before)
+  expect_match(late, deleted$id, fixed = TRUE)
+  expect_match(late, "/blobs/", all = FALSE)
+
+  # Looking deletes nothing.
+  withr::with_options(list(rlang_interactive = TRUE), {
+    suppressMessages(starburst_cleanup(ask = TRUE))
+  })
+  expect_true(all(late %in% store_keys(place)))
+  gone <- suppressMessages(starburst_cleanup(ask = FALSE))
+  expect_identical(gone, data.frame(kind = "leftover", id = deleted$id))
+  expect_false(any(late %in% store_keys(place)))
+  expect_identical(unname(open$collect()), list(2))
+  expect_message(starburst_cleanup(ask = FALSE), "nothing to clean up")
+})
+
 test_that("the overview shows stacks and sessions", {
   local_config()
   local_store()

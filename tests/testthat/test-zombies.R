@@ -61,6 +61,38 @@ test_that("a network that was gone for longer than the lease costs time and noth
   expect_identical(session$status()$failed, 0)
 })
 
+test_that("a network that was gone for a minute costs time and nothing else, whatever the lease", {
+  skip_if(is.null(s3_server()), "a directory has no network")
+  local_store()
+  withr::defer(ask_s3("network", up = "true"))
+  begin <- function(lease) {
+    withr::local_options(starburst.lease = lease)
+    session <- local_session(workers = 2, env = parent.frame(2))
+    ran <- withr::local_tempfile(.local_envir = parent.frame(2))
+    session$map(1:40, function(i) {
+      cat(i, "\n", file = ran, append = TRUE)
+      Sys.sleep(0.2)
+      i
+    })
+    session$flush()
+    wait_for(function() session$status()$completed > 0)
+    list(session = session, ran = ran)
+  }
+  # One outage for both: the first lease ends within it.
+  shorter <- begin(20)
+  longer <- begin(90)
+  ask_s3("network", up = "false")
+  Sys.sleep(60)
+  ask_s3("network", up = "true")
+  for (one in list(shorter, longer)) {
+    out <- one$session$collect(wait = TRUE, timeout = 240)
+    expect_equal(unname(unlist(out)), 1:40)
+    expect_identical(one$session$status()$failed, 0)
+  }
+  # Nobody took over what a worker held whose lease had not ended.
+  expect_identical(sort(scan(longer$ran, quiet = TRUE)), as.numeric(1:40))
+})
+
 test_that("tasks run on workers whose clock is a day wrong, in either direction", {
   faketime <- Sys.glob("/usr/lib/*/faketime/libfaketime.so.1")
   skip_if(length(faketime) == 0L, "needs libfaketime, which tools/setup.sh installs for tests")

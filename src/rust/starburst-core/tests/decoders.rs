@@ -36,12 +36,13 @@ const SMALL: usize = 16 << 10;
 
 type Format = (&'static str, fn(&[u8]));
 
-const FORMATS: [Format; 8] = [
+const FORMATS: [Format; 9] = [
     ("envelope", decoders::envelope),
     ("segment", decoders::segment),
     ("ledger", decoders::ledger),
     ("results", decoders::results),
     ("manifest", decoders::manifest),
+    ("lead", decoders::lead),
     ("heartbeat", decoders::heartbeat),
     ("signals", decoders::signals),
     ("key", decoders::key),

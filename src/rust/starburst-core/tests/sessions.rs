@@ -91,6 +91,25 @@ async fn deleting_a_session_deletes_all_of_it_and_nothing_else() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_written_into_a_deleted_session_is_swept_and_nothing_else() {
+    let store = Arc::new(MemStore::default());
+    let deps = deps(&store);
+    let one = Client::create(deps.clone(), config()).await.unwrap();
+    let two = Client::create(deps.clone(), config()).await.unwrap();
+    two.submit(task()).unwrap();
+    two.flush().await.unwrap();
+    one.delete().await.unwrap();
+    let living = store.keys();
+    assert_eq!(client::leftovers(&*store).await.unwrap(), []);
+    let late = SessionKeys::new(one.session().clone()).segment(7);
+    store.create(&late, "late".into()).await.unwrap();
+    assert_eq!(client::leftovers(&*store).await.unwrap(), [one.session().clone()]);
+    assert_eq!(client::sweep(&*store).await.unwrap(), [one.session().clone()]);
+    assert_eq!(store.keys(), living);
+    assert_eq!(client::sweep(&*store).await.unwrap(), []);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_closed_session_takes_no_task_and_a_stopped_client_does_not_wait() {
     let store = Arc::new(MemStore::default());
     let client = Client::create(deps(&store), config()).await.unwrap();

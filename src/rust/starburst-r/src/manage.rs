@@ -193,6 +193,16 @@ fn rs_sessions(config: List) -> Result<List> {
     ))
 }
 
+/// Deletes what is left of sessions that are gone, or only looks for it; returns their ids.
+#[extendr]
+fn rs_sweep(config: List, look_only: bool) -> Result<Vec<String>> {
+    let store = deps(&config)?.store;
+    let gone = runtime::wait(async {
+        if look_only { client::leftovers(&*store).await } else { client::sweep(&*store).await }
+    })??;
+    Ok(gone.iter().map(ToString::to_string).collect())
+}
+
 extendr_module! {
     mod manage;
     fn rs_status;
@@ -211,4 +221,5 @@ extendr_module! {
     fn rs_printed;
     fn rs_worker_log;
     fn rs_sessions;
+    fn rs_sweep;
 }

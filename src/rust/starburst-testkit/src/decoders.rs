@@ -5,20 +5,24 @@
 use bytes::{Bytes, BytesMut};
 use serde::de::DeserializeOwned;
 use starburst_core::{
+    compute::{Budget, Compute},
+    cost,
     envelope::{self, Kind},
     error::Error,
     heartbeat::{Heartbeat, OwnerBeat},
     ids::{PartId, SessionId, TaskId},
     key::{Key, SessionKeys},
+    lead::Lead,
     ledger::Ledger,
     manifest::Manifest,
     results::ResultBatch,
     segment::{Segment, SegmentIndex},
     signal::Signal,
+    waves,
 };
 
 /// Every kind of object.
-pub const KINDS: [Kind; 8] = [
+pub const KINDS: [Kind; 9] = [
     Kind::Manifest,
     Kind::SegmentIndex,
     Kind::SegmentFrames,
@@ -27,6 +31,7 @@ pub const KINDS: [Kind; 8] = [
     Kind::Heartbeat,
     Kind::Signals,
     Kind::Blob,
+    Kind::Lead,
 ];
 
 fn keys() -> SessionKeys {
@@ -128,7 +133,38 @@ pub fn manifest(data: &[u8]) {
         let longer = manifest.clone().extended(manifest.created_at, manifest.idle_timeout);
         assert!(!live || longer.is_live(manifest.created_at));
         assert!(!longer.closed().is_live(manifest.created_at));
+        let most = manifest.budget.as_ref().and_then(|budget| within(budget, manifest.workers));
+        if let Compute::Ecs(fleet) = &manifest.compute {
+            let limits = waves::Limits {
+                vcpu: fleet.vcpu_quota,
+                used_by_others: fleet.vcpu_each,
+                most_workers: most,
+            };
+            let there = waves::Fleet { vcpu_each: fleet.vcpu_each, running: 0, starting: 0 };
+            let demand = waves::Demand { requested: manifest.workers, open_tasks: u64::MAX };
+            if let Ok(wave) = waves::plan_waves(&limits, &there, &demand) {
+                assert!(wave.start <= manifest.workers.min(most.unwrap_or(u32::MAX)));
+            }
+        }
     });
+}
+
+/// What whoever leads asks a budget; how many workers it allows.
+fn within(budget: &Budget, asked: u32) -> Option<u32> {
+    let Budget { price, ceiling } = budget;
+    assert!(cost::billed(price.minimum, price) >= 0.0);
+    ceiling.words(ceiling.max_total_usd.unwrap_or(0.0));
+    let most = cost::most_workers(ceiling, price);
+    match cost::may_ask(ceiling, price, asked) {
+        Ok(()) => assert!(most.is_none_or(|most| most >= asked)),
+        Err(refused) => assert!(!refused.to_string().is_empty()),
+    }
+    most
+}
+
+/// Who leads a session.
+pub fn lead(data: &[u8]) {
+    each(Kind::Lead, data, |_: &Lead| {});
 }
 
 /// A worker's heartbeat and an owner's.

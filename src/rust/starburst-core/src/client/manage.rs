@@ -229,25 +229,38 @@ async fn delete_objects(store: &dyn Store, keys: &SessionKeys) -> Result<(), Err
     Ok(())
 }
 
-/// Deletes what was written into sessions that are gone, such as by a worker that stood still while its session was
-/// deleted. Safe at any age: a session's manifest is the first of its objects to be written and the last to go.
-/// Returns how many sessions left something.
+/// The sessions that are gone and of which something is there all the same, such as what a worker wrote that stood still
+/// while its session was deleted. A session's manifest is the first of its objects to be written and the last to go, so
+/// whoever has none is gone, at any age.
 ///
 /// # Errors
 /// A failure of the store.
-pub async fn sweep(store: &dyn Store) -> Result<usize, Error> {
-    let mut swept = 0;
+pub async fn leftovers(store: &dyn Store) -> Result<Vec<SessionId>, Error> {
+    let mut gone = Vec::new();
     for name in store.children(&key::sessions()).await? {
         let Ok(session) = SessionId::parse(&name) else {
             continue;
         };
-        let keys = SessionKeys::new(session);
-        if store.head(&keys.manifest()).await?.is_none() {
-            delete_objects(store, &keys).await?;
-            swept += 1;
+        let keys = SessionKeys::new(session.clone());
+        if store.head(&keys.manifest()).await?.is_none()
+            && !store.list(&keys.all(), None).await?.is_empty()
+        {
+            gone.push(session);
         }
     }
-    Ok(swept)
+    Ok(gone)
+}
+
+/// Deletes all [`leftovers`]. Returns the sessions that they were of.
+///
+/// # Errors
+/// A failure of the store.
+pub async fn sweep(store: &dyn Store) -> Result<Vec<SessionId>, Error> {
+    let gone = leftovers(store).await?;
+    for session in &gone {
+        delete_objects(store, &SessionKeys::new(session.clone())).await?;
+    }
+    Ok(gone)
 }
 
 /// All sessions in a store that this version can read, oldest first.

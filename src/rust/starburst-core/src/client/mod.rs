@@ -18,7 +18,7 @@ mod wave;
 pub use board::{Known, Row, Summary};
 pub use budget::Spent;
 pub use fetch::{Fetched, FetchedEnding};
-pub use manage::{SessionRow, list_sessions, state_word, sweep};
+pub use manage::{SessionRow, leftovers, list_sessions, state_word, sweep};
 pub use submit::NewTask;
 
 use crate::{

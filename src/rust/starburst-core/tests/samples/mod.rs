@@ -5,11 +5,14 @@ use bytes::Bytes;
 use starburst_core::{
     blob::{BlobHash, Payload},
     clock::UnixMillis,
+    compute::{Budget, Compute, EcsFleet},
+    cost::{Ceiling, Price},
     envelope::{Kind, encode, seal},
     heartbeat::{Heartbeat, OwnerBeat, ProcessId, WorkerState},
     ids::{ClientId, Nonce, ObjectId, PartId, SessionId, WorkerId},
     key::{Key, SessionKeys},
     launch::LogSpan,
+    lead::Lead,
     ledger::{Broken, Ended, Ending, History, Ledger, TaskState},
     manifest::{ClientR, Lifetime, Manifest, SessionState},
     pace::Pace,
@@ -62,7 +65,7 @@ pub(crate) fn manifest() -> Manifest {
         cpu: 0.25,
         memory_mib: 2_048,
         launch_type: "FARGATE".into(),
-        compute: starburst_core::compute::Compute::Local,
+        compute: Compute::Local,
         budget: None,
         closed_because: None,
         task_timeout: Some(Duration::new(3_600, 5)),
@@ -73,6 +76,45 @@ pub(crate) fn manifest() -> Manifest {
         pace,
         client: ClientR { r: (4, 2), future: "1.31.0".into() },
     }
+}
+
+/// That of a session on AWS with ceilings on its cost.
+pub(crate) fn manifest_on_ecs() -> Manifest {
+    let fleet = EcsFleet {
+        region: "eu-central-1".into(),
+        cluster: "starburst".into(),
+        task_definition: "arn:aws:ecs:eu-central-1:123456789012:task-definition/starburst-1:7"
+            .into(),
+        subnets: vec!["subnet-1".into(), "subnet-2".into()],
+        security_groups: vec!["sg-1".into()],
+        provider: "FARGATE_SPOT".into(),
+        fallback: Some("FARGATE".into()),
+        vcpu_each: 0.25,
+        quota_name: "Fargate Spot".into(),
+        vcpu_quota: Some(6.0),
+        store: "s3://bucket/folder".into(),
+        log_group: "starburst-logs".into(),
+        user: "jürgen".into(),
+    };
+    let price = Price {
+        usd_per_hour: 0.01234,
+        minimum: millis(60_000),
+        as_of: "2026-11".into(),
+        what: "Fargate Spot, estimated".into(),
+    };
+    let ceiling = Ceiling { max_hourly_usd: Some(0.5), max_total_usd: Some(2.0), alert_usd: None };
+    Manifest {
+        session: SessionId::parse("s-2").unwrap(),
+        state: SessionState::Closed,
+        compute: Compute::Ecs(Box::new(fleet)),
+        budget: Some(Budget { price, ceiling }),
+        closed_because: Some("max_total_cost = 2: 2.00 USD are spent".into()),
+        ..manifest()
+    }
+}
+
+pub(crate) fn lead() -> Lead {
+    Lead { write: Nonce(5), holder: Some(ClientId::parse("c-1").unwrap()) }
 }
 
 /// Two chunks, and bytes that are there.
@@ -180,6 +222,9 @@ pub(crate) fn blob() -> Vec<u8> {
 pub(crate) mod at {
     use super::*;
 
+    pub(crate) fn manifest_on_ecs() -> Key {
+        SessionKeys::new(super::manifest_on_ecs().session).manifest()
+    }
     pub(crate) fn segment() -> Key {
         keys().segment(3)
     }
@@ -201,6 +246,12 @@ pub(crate) mod at {
 pub(crate) fn all() -> Vec<(Kind, Key, Bytes)> {
     vec![
         (Kind::Manifest, keys().manifest(), encode(Kind::Manifest, &manifest()).unwrap()),
+        (
+            Kind::Manifest,
+            at::manifest_on_ecs(),
+            encode(Kind::Manifest, &manifest_on_ecs()).unwrap(),
+        ),
+        (Kind::Lead, keys().lead(), encode(Kind::Lead, &lead()).unwrap()),
         (Kind::SegmentIndex, at::segment(), segment().encode().unwrap()),
         (Kind::Ledger, at::ledger(), ledger().sealed().unwrap()),
         (Kind::Results, at::results(), encode(Kind::Results, &results()).unwrap()),

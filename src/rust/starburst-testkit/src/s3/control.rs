@@ -97,7 +97,10 @@ fn damage(state: &State, query: &Query) -> Result<(), Refused> {
         }
         Some("cut") => body.slice(..body.len().min(40)),
         Some("empty") => Bytes::new(),
-        Some(_) | None => return Err(Refused::Malformed("how is flip, cut or empty".to_owned())),
+        Some("gone") => return if state.remove(&key) { Ok(()) } else { Err(missing()) },
+        Some(_) | None => {
+            return Err(Refused::Malformed("how is flip, cut, empty or gone".to_owned()));
+        }
     };
     if state.overwrite(&key, damaged) { Ok(()) } else { Err(missing()) }
 }

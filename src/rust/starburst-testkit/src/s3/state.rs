@@ -136,6 +136,13 @@ impl State {
         found.unwrap_or(false)
     }
 
+    /// False if there is no such object.
+    pub(super) fn remove(&self, key: &str) -> bool {
+        let found =
+            self.objects.within(self.bucket, |bucket| Ok(bucket.objects.remove(key).is_some()));
+        found.unwrap_or(false)
+    }
+
     /// A bucket that is not known, but exists where it may come from, is made, empty.
     pub(super) async fn adopt(&self, bucket: &str) {
         let origin = self.outside.lock().origin.clone();

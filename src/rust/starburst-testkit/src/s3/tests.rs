@@ -166,6 +166,8 @@ async fn a_test_in_another_language_sees_and_damages_objects() {
     assert_eq!(server.read("b/1").unwrap(), "y");
     client.ask("GET", "/-/damage?key=b%2F1&how=empty").await;
     assert_eq!(server.read("b/1").unwrap(), "");
+    client.ask("GET", "/-/damage?key=a%2F1&how=gone").await;
+    assert_eq!(server.keys(), ["b/1"]);
     for path in ["/-/damage?key=c&how=cut", "/-/nothing"] {
         assert!(client.ask("GET", path).await.starts_with("HTTP/1.1 404"), "{path}");
     }

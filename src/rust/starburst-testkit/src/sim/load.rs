@@ -1,29 +1,20 @@
 //! How much work costs: the real client and worker loops, with any number of workers and tasks, in virtual time on a
 //! store with S3's latency, limits and prices.
-use super::meter::{MeteredStore, Requests};
+use super::{
+    meter::{MeteredStore, Requests},
+    workplace::{self, Crew, Workplace},
+};
 use crate::{ManualClock, SeededIds};
 use async_trait::async_trait;
-use bytes::Bytes;
 use parking_lot::Mutex;
 use starburst_core::{
     blob::Payload,
-    client::{Client, Deps, NewTask, SessionConfig},
+    client::{Client, Deps, NewTask},
     clock::{Clock, Monotonic},
-    downloads::MemoryCache,
-    heartbeat::ProcessId,
-    ids::{SessionId, WorkerId},
-    key::SessionKeys,
-    launch::{Fate, Fates, LaunchError, LaunchSpec, Launcher, LogPart},
-    manifest::{ClientR, Lifetime},
-    pace::Pace,
-    retry::{RetryPolicy, RetryStore},
-    segment::{TaskHeader, TaskKind},
+    ids::WorkerId,
+    launch::LaunchSpec,
     store::Store,
-    uploads::Uploads,
-    worker::{
-        self, Told, WorkerConfig, WorkerDeps,
-        evaluator::{Evaluator, Event, Job, Outcome},
-    },
+    worker::evaluator::{Evaluator, Event, Job, Outcome},
 };
 use std::{
     cmp::Reverse,
@@ -31,7 +22,10 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use tokio::{sync::watch, time::Instant};
+use tokio::time::Instant;
+
+/// Longer than any load takes: workers that wait stay.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(100_000);
 
 /// How long tasks take.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -109,7 +103,7 @@ async fn carry_here(load: Load) -> Cost {
         clock: clock.clone(),
         ids: site.dice.clone(),
     };
-    let client = Client::create(deps, config(load.workers)).await.unwrap();
+    let client = Client::create(deps, workplace::config(load.workers, IDLE_TIMEOUT)).await.unwrap();
     if load.tasks == 0 {
         return idle(&site, &client, load).await;
     }
@@ -161,14 +155,13 @@ fn perfect_queue(lengths: &[Duration], workers: u32) -> Duration {
 
 /// Workers with nothing to do; the client is gone.
 async fn idle(site: &Arc<Site>, client: &Arc<Client>, load: Load) -> Cost {
-    let crew = Crew(Arc::clone(site));
     let manifest = client.manifest();
     client.stop();
     for rank in 0..load.workers {
         let worker = WorkerId::fresh(&*site.dice);
         let session = manifest.session.clone();
         let spec = LaunchSpec { session, worker, rank, cpu: 1.0, detached: true };
-        crew.launch(&spec).await.unwrap();
+        site.start(&spec);
     }
     site.clock.sleep(load.idle).await;
     Cost {
@@ -184,8 +177,7 @@ async fn idle(site: &Arc<Site>, client: &Arc<Client>, load: Load) -> Cost {
 
 impl Site {
     fn store(&self) -> Arc<dyn Store> {
-        let (store, clock) = (Arc::clone(&self.store), Arc::clone(&self.clock));
-        Arc::new(RetryStore::new(store, clock, self.dice.clone(), RetryPolicy::default()))
+        workplace::with_retries(self.store.clone(), &self.clock, &self.dice)
     }
 
     fn draw(&self, length: Length) -> Duration {
@@ -200,78 +192,22 @@ impl Site {
 }
 
 fn task(length: Duration) -> NewTask {
-    let header = TaskHeader { kind: TaskKind::Call, label: None, timeout: None };
     let millis = u32::try_from(length.as_millis()).unwrap_or(u32::MAX);
-    let payload = Payload::Inline(Bytes::copy_from_slice(&millis.to_le_bytes()));
-    NewTask { header, payload, common: None }
+    workplace::task(millis.to_le_bytes().to_vec().into())
 }
 
-fn config(workers: u32) -> SessionConfig {
-    SessionConfig {
-        lifetime: Lifetime::Detached,
-        workers,
-        cpu: 1.0,
-        memory_mib: 1024,
-        launch_type: "LOCAL".into(),
-        compute: starburst_core::compute::Compute::Local,
-        budget: None,
-        task_timeout: None,
-        idle_timeout: Duration::from_secs(100_000),
-        absolute_timeout: Duration::from_secs(100 * 86_400),
-        max_attempts: 3,
-        pace: Pace::remote(),
-        client: ClientR { r: (4, 2), future: "1.31.0".into() },
+impl Workplace for Site {
+    fn start(self: &Arc<Self>, spec: &LaunchSpec) {
+        tokio::spawn(work(Arc::clone(self), spec.clone()));
     }
-}
-
-#[derive(Debug)]
-struct Crew(Arc<Site>);
-
-#[async_trait]
-impl Fates for Crew {
-    async fn fate(&self, _: &WorkerId, _: Option<&ProcessId>) -> Fate {
-        Fate::Unknown
-    }
-}
-
-#[async_trait]
-impl Launcher for Crew {
-    async fn launch(&self, spec: &LaunchSpec) -> Result<(), LaunchError> {
-        tokio::spawn(work(Arc::clone(&self.0), spec.clone()));
-        Ok(())
-    }
-    async fn stop(&self, _: &WorkerId, _: Option<&ProcessId>) {}
-    async fn log(&self, _: &SessionId, _: &WorkerId, _: LogPart) -> String {
-        String::new()
-    }
-    async fn forget_logs(&self, _: &SessionId) {}
 }
 
 async fn work(site: Arc<Site>, spec: LaunchSpec) {
     let began = site.clock.now();
     let mut evaluator =
         Timer { site: Arc::clone(&site), began: Some(began), jobs: VecDeque::new(), free: began };
-    let store = site.store();
-    let session = SessionKeys::new(spec.session.clone());
-    let uploads = Uploads::new(Arc::clone(&store), session, site.clock.clone());
-    let deps = WorkerDeps {
-        store,
-        clock: site.clock.clone(),
-        ids: site.dice.clone(),
-        fates: Arc::new(Crew(Arc::clone(&site))),
-        uploads,
-        cache: Arc::new(MemoryCache::new(1 << 20)),
-    };
-    let process = ProcessId { host: "sim".into(), pid: spec.rank, started: 0 };
-    let (session, worker, rank) = (spec.session, spec.worker, spec.rank);
-    let grace = Duration::from_secs(30);
-    let config = WorkerConfig { session, worker, rank, process, grace };
-    let (_keep, told) = watch::channel(Told::default());
-    let keys = SessionKeys::new(config.session.clone());
-    let Ok(manifest) = worker::admit(&*deps.store, &keys).await else {
-        return;
-    };
-    let _ = worker::run(deps, config, manifest, &mut evaluator, told).await;
+    let (store, clock, ids) = (site.store(), site.clock.clone(), site.dice.clone());
+    workplace::work(&site, spec, store, clock, ids, &mut evaluator).await;
 }
 
 /// An R in which each task takes the time that its payload says.

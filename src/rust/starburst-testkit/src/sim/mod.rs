@@ -14,6 +14,7 @@ mod meter;
 mod process;
 mod store;
 mod weather;
+mod workplace;
 mod world;
 
 pub use history::{Event, Log};

@@ -1,24 +1,20 @@
 //! One run: the processes, what befalls them, and what every client sees in the end.
 use super::{
     Report, checks,
-    crew::Crew,
     process::{Power, Reached, Switch},
     store::SimStore,
     weather::Weather,
+    workplace::{self, Crew},
 };
 use crate::{ManualClock, SeededIds};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use starburst_core::{
-    blob::Payload,
-    client::{self, Client, Deps, FetchedEnding, Known, NewTask, SessionConfig},
+    client::{self, Client, Deps, FetchedEnding, Known, SessionConfig},
     clock::Clock,
     ids::{SessionId, TaskId},
     key::SessionKeys,
-    manifest::{ClientR, Lifetime},
     pace::Pace,
-    retry::{RetryPolicy, RetryStore},
-    segment::{TaskHeader, TaskKind},
     store::Store,
 };
 use std::{
@@ -90,8 +86,7 @@ impl World {
             switch: switch.clone(),
             clock: Arc::clone(clock),
         };
-        let (clock, ids) = (Arc::clone(clock), Arc::clone(&self.dice));
-        Arc::new(RetryStore::new(Arc::new(reached), clock, ids, RetryPolicy::default()))
+        workplace::with_retries(Arc::new(reached), clock, &self.dice)
     }
 
     fn deps(self: &Arc<Self>, switch: &Switch) -> Deps {
@@ -204,7 +199,7 @@ impl World {
                 client.stop();
                 return None;
             }
-            let id = client.submit(task(&format!("{}-{n}", client.id()))).unwrap();
+            let id = client.submit(workplace::task(format!("{}-{n}", client.id()).into())).unwrap();
             self.submitted.lock().insert(id.clone(), false);
             mine.push(id);
             if one_in(4) {
@@ -403,26 +398,6 @@ impl World {
     }
 }
 
-fn task(payload: &str) -> NewTask {
-    let header = TaskHeader { kind: TaskKind::Call, label: None, timeout: None };
-    let payload = Payload::Inline(Bytes::from(payload.to_owned()));
-    NewTask { header, payload, common: None }
-}
-
 fn config(workers: u32) -> SessionConfig {
-    SessionConfig {
-        lifetime: Lifetime::Detached,
-        workers,
-        cpu: 1.0,
-        memory_mib: 1024,
-        launch_type: "LOCAL".into(),
-        compute: starburst_core::compute::Compute::Local,
-        budget: None,
-        task_timeout: None,
-        idle_timeout: Duration::from_secs(600),
-        absolute_timeout: Duration::from_secs(100 * 86_400),
-        max_attempts: 3,
-        pace: Pace::remote(),
-        client: ClientR { r: (4, 2), future: "1.31.0".into() },
-    }
+    workplace::config(workers, Duration::from_secs(600))
 }
