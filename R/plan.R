@@ -127,7 +127,7 @@ plan_arguments <- c(launch_arguments, "eager", "detached")
 
 # plan() evaluates a strategy in several ways, and always hands on `workers`: which arguments its user wrote is known
 # only here, and kept among them.
-#' @exportS3Method future::tweak
+#' @export
 tweak.starburst <- function(strategy, ..., penvir = parent.frame()) {
   if (...length() == 0L) {
     return(strategy)

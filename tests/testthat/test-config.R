@@ -114,7 +114,8 @@ test_that("what a plan is given wins over the configuration, also where it is wh
   expect_identical(planned()$cpu, 4)
   # A plan that is made of another one knows what both were given.
   half <- future::tweak(starburst, workers = 10)
-  future::plan(half, cpu = 4)
+  # future warns of any argument that is tweaked second.
+  suppressWarnings(future::plan(half, cpu = 4))
   expect_identical(future::nbrOfWorkers(), 10)
   expect_identical(planned()$cpu, 4)
   # What futures run with is what was planned.

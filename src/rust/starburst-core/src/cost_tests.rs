@@ -72,7 +72,8 @@ proptest! {
         bill.note(&worker(1), span(millis, None), &price);
         bill.note(&worker(2), span(0, Some(millis)), &price);
         prop_assert!(usd_of(&bill, 0) >= 0.0 && bill.usd_per_hour() >= 0.0);
-        prop_assert!(s3_requests(Requests { writes, reads }) >= 0.0);
+        let requests = Requests { writes, reads };
+        prop_assert!(s3_requests(requests) >= 0.0);
         let ceiling = Ceiling { max_hourly_usd: Some(max), max_total_usd: Some(max), alert_usd: Some(max) };
         if let Err(error) = may_start(&ceiling, &price, count, count) {
             prop_assert!(error.hourly_usd >= 0.0 && !error.to_string().contains("NaN"));
