@@ -106,9 +106,16 @@ ensure_instances <- function(settings, config, call) {
     paste(vapply(missing, function(spot) instance_stacks(record$stack, type, spot), ""), collapse = ", ")
   ))
   for (spot in missing) {
+    before <- account_settings(settings$region, call = call)
     tryCatch(
-      make_instances(account_settings(settings$region, call = call), type, spot, most_instances, call),
-      starburst_error_permission = function(cnd) abort_no_instances(cnd, record, type, use_spot, call)
+      make_instances(before, type, spot, most_instances, call),
+      starburst_error_permission = function(cnd) {
+        # What CloudFormation may not make is not there to be taken away.
+        if (grepl("CloudFormation", conditionMessage(cnd), fixed = TRUE)) {
+          save_stack(before, call)
+        }
+        abort_no_instances(cnd, record, type, use_spot, call)
+      }
     )
   }
 }

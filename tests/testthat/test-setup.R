@@ -121,14 +121,15 @@ test_that("an account is set up, found again, checked, used, cleaned and taken b
     expect_error(
       suppressMessages(starburst_session(
         launch_type = "EC2",
-        instance_type = "c6i.large",
+        instance_type = "c6i.2xlarge",
         use_spot = "fallback"
       )),
       class = "starburst_error_permission"
     )
   )
-  command <- "starburst_setup_ec2(\"c6i.large\", use_spot = \"fallback\", region = \"eu-central-1\", stack = \"starburst\")"
+  command <- "starburst_setup_ec2(\"c6i.2xlarge\", use_spot = \"fallback\", region = \"eu-central-1\", stack = \"starburst\")"
   expect_match(conditionMessage(cnd), command, fixed = TRUE)
+  expect_setequal(strsplit(starburst:::account_settings()$instances, ",")[[1]], made)
   expect_message(starburst_setup(region), "as it should be")
   expect_setequal(strsplit(starburst:::account_settings()$instances, ",")[[1]], made)
 
@@ -163,6 +164,9 @@ test_that("an account is set up, found again, checked, used, cleaned and taken b
 
   # The task is too young to be left over, and its definition is in use.
   local_store()
+  # The definition of the workers on EC2 is not used any more.
+  gone <- suppressMessages(starburst_cleanup(ask = FALSE))
+  expect_identical(gone$kind, "task definition")
   expect_message(starburst_cleanup(ask = FALSE), "nothing to clean up")
   ask_aws("definition", aws$endpoint, record$execution_role)
   gone <- suppressMessages(starburst_cleanup(older_than = 0, ask = FALSE))
@@ -181,7 +185,7 @@ test_that("an account is set up, found again, checked, used, cleaned and taken b
   expect_identical(gone$objects, 1103)
   expect_identical(
     gone[c("tasks", "images", "definitions", "stacks")],
-    list(tasks = 1, images = 3, definitions = 2, stacks = 5)
+    list(tasks = 1, images = 3, definitions = 1, stacks = 5)
   )
   expect_false(starburst_is_configured())
   expect_identical(
