@@ -84,7 +84,11 @@ aws_config <- function(settings, call) {
 
 # Makes a session, and says what was requested, what holds it and what it costs, before anything starts.
 create_session <- function(settings, detached, call) {
-  made <- unwrap_native(rs_session_create(native_config(settings, detached, call)), call)
+  config <- native_config(settings, detached, call)
+  if (settings$launch_type == "EC2") {
+    ensure_instances(settings, config, call)
+  }
+  made <- unwrap_native(rs_session_create(config), call)
   # Nothing to say is NA.
   if (!is.na(made$message) && !is_quiet()) {
     rlang::inform(made$message, class = "starburst_message_launch")

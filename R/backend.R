@@ -18,9 +18,10 @@ StarburstFutureBackend <- function(
   auto_quota_request = FALSE,
   eager = FALSE,
   detached = FALSE,
+  .given = NULL,
   ...
 ) {
-  settings <- plan_settings(mget(plan_arguments))
+  settings <- plan_settings(mget(plan_arguments), .given)
   make <- getExportedValue("future", "MultiprocessFutureBackend")
   backend <- make(workers = settings$workers, ...)
   backend[["fleet"]] <- fleet_for(settings)

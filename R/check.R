@@ -17,6 +17,8 @@ launch_arguments <- c(
   "auto_quota_request"
 )
 
+launch_types <- c("LOCAL", "FARGATE", "EC2")
+
 describe <- function(x) {
   if (is.null(x)) {
     return("NULL")
@@ -117,7 +119,7 @@ check_workers <- function(workers, call) {
   check_number(workers, "workers", 1, min(most, 1000), call, whole = TRUE)
 }
 
-# What tasks may use, checked as a pair against Fargate's table (AWS, November 2026).
+# What tasks may use on Fargate, checked as a pair against its table (AWS, November 2026).
 memory_range_gb <- list(
   "0.25" = c(0.5, 1, 2),
   "0.5" = 1:4,
@@ -128,7 +130,19 @@ memory_range_gb <- list(
   "16" = seq(32, 120, by = 8)
 )
 
-check_size <- function(cpu, memory, call) {
+# On EC2 a worker has what its instance has room for, which is checked when the instance type is known.
+check_size <- function(cpu, memory, call, launch_type = "FARGATE") {
+  if (launch_type == "EC2") {
+    check_number(cpu, "cpu", 0.25, 1024, call)
+    if (cpu * 4 != floor(cpu * 4)) {
+      abort_input("cpu", describe(cpu), "a multiple of 0.25", call)
+    }
+    mib <- round(memory_gb(memory, call) * 1024)
+    if (mib < 512) {
+      abort_input("memory", describe(memory), "at least 512 MB", call)
+    }
+    return(list(cpu = as.numeric(cpu), memory_mib = mib))
+  }
   sizes <- as.numeric(names(memory_range_gb))
   if (!is_number(cpu) || !cpu %in% sizes) {
     abort_input("cpu", describe(cpu), paste("one of", paste(sizes, collapse = ", ")), call)

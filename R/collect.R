@@ -122,5 +122,5 @@ task_log <- function(handle, id, call) {
   left <- fetch_row(unwrap_native(rs_fetch(handle, id), call), 1L)
   printed <- unwrap_native(rs_printed(handle, id), call)
   # What broke a task is part of its log, with the last words of its R.
-  paste0(printed, if (!is.na(left$message)) paste0(left$message, "\n"))
+  paste0(printed, kept_output(left), if (!is.na(left$message)) paste0(left$message, "\n"))
 }

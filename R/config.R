@@ -86,14 +86,17 @@ check_config <- function(values, changed, call) {
   if (!is.null(values$workers)) {
     check_workers(values$workers, call)
   }
-  if (any(c("cpu", "memory") %in% changed)) {
-    check_size(values$cpu %||% formals(starburst)$cpu, values$memory %||% formals(starburst)$memory, call)
-  }
   if (!is.null(values$timeout)) {
     check_number(values$timeout, "timeout", 1, Inf, call)
   }
   if (!is.null(values$launch_type)) {
-    check_choice(values$launch_type, "launch_type", c("LOCAL", "FARGATE", "EC2"), call)
+    check_choice(values$launch_type, "launch_type", launch_types, call)
+  }
+  # The others are checked together where they are used: each call may give one of them.
+  if (any(c("cpu", "memory") %in% changed)) {
+    built_in <- formals(starburst)
+    size <- lapply(rlang::set_names(c("cpu", "memory")), function(arg) values[[arg]] %||% built_in[[arg]])
+    check_size(size$cpu, size$memory, call, toupper(values$launch_type %||% built_in$launch_type))
   }
   for (arg in c("region", "instance_type", "image")) {
     check_line(check_string(values[[arg]], arg, call, null = TRUE), arg, call)

@@ -1,6 +1,8 @@
 #' What workers printed
 #'
 #' The last lines of the logs of a session's workers, or what one task printed.
+#' Elements of a map keep their output with their value, not in a worker's log: give
+#' `task_id` to see it.
 #'
 #' @param session_id (string or `NULL`) The session. Default `NULL`: the one
 #'   with the latest activity.

@@ -25,6 +25,7 @@ abort_native <- function(err, call) {
     ),
     kind = err$kind,
     subject = err$subject,
+    arg = if (identical(err$kind, "invalid_input")) err$subject,
     call = call
   )
 }

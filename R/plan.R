@@ -32,9 +32,12 @@
 #' @param workers (number or function) Workers at most, 1 to 1,000; above 500
 #'   needs `options(starburst.max_workers = 1000)`. Default 10.
 #' @param cpu (number) Virtual CPUs of each worker: 0.25, 0.5, 1, 2, 4, 8 or
-#'   16. What `parallelly::availableCores()` says there. Default 4.
+#'   16, and with `"EC2"` any multiple of 0.25 that an instance has. What
+#'   `parallelly::availableCores()` says there. Default 4.
 #' @param memory (string or number) Memory of each worker, such as `"8GB"`,
-#'   `"512MB"` or a number of GB; checked with `cpu` as a pair. Default `"8GB"`.
+#'   `"512MB"` or a number of GB. Checked with `cpu` as a pair that Fargate has,
+#'   and with `"EC2"` as one that an instance of the type has room for. Default
+#'   `"8GB"`.
 #' @param region (string or `NULL`) AWS region, such as `"eu-central-1"`: of the
 #'   stack that workers run in, or of the bucket when the store is one. Default
 #'   `NULL`: that of the only stack that is known; else as [starburst_config()]
@@ -45,8 +48,9 @@
 #'   `"EC2"` (tasks in the stack that [starburst_setup()] made; see Workers on
 #'   AWS), or `"LOCAL"` (processes of this machine). Default `"FARGATE"`.
 #' @param instance_type (string or `NULL`) With `"EC2"`, and only there: the type
-#'   of the instances, such as `"c7g.xlarge"`, as given to
-#'   [starburst_setup_ec2()].
+#'   of the instances, such as `"c7g.xlarge"`. A type that the stack has no
+#'   instances of gets them when the first plan or session uses it, as
+#'   [starburst_setup_ec2()] makes them.
 #' @param use_spot (logical or string) `TRUE` uses spare capacity only, which is
 #'   cheaper and may be taken back: the tasks then run again. `"fallback"` uses
 #'   On-Demand capacity where there is none to spare. Default `FALSE`. Not used by
@@ -69,6 +73,8 @@
 #'   `"LOCAL"` workers use your own library, on AWS the packages of their image.
 #' @param eager (logical) Whether the first worker starts with `plan()`.
 #' @param detached (logical) Must be `FALSE`: see [starburst_session()].
+#' @param .given (character or `NULL`) Written by `plan()`, not by you: the names
+#'   of the arguments in its call, which win over [starburst_config()].
 #' @param ... Passed on by [future::plan()].
 #'
 #' @returns Nothing when called by `plan()`, which is the only way to call it.
@@ -76,7 +82,8 @@
 #' @section Conditions:
 #' An argument out of range is a `starburst_error_invalid_input` that names it.
 #' On AWS: `starburst_error_not_set_up` if no stack is known,
-#' `starburst_error_cost` if a ceiling does not allow it or was reached,
+#' `starburst_error_invalid_input` for a `cpu` or `memory` that no instance of
+#' the type has room for, `starburst_error_cost` if a ceiling does not allow it or was reached,
 #' `starburst_error_quota` if the account's quota is below one worker,
 #' `starburst_error_capacity` if AWS has had no room for a minute and no worker is
 #' there, `starburst_error_permission` with the action to ask for,
@@ -107,22 +114,34 @@ starburst <- function(
   max_total_cost = NULL,
   auto_quota_request = FALSE,
   eager = FALSE,
-  detached = FALSE
+  detached = FALSE,
+  .given = NULL
 ) {
   # Only future before 1.40 calls this; later versions take the attribute "factory".
-  settings <- plan_settings(mget(plan_arguments))
+  settings <- plan_settings(mget(plan_arguments), .given)
   legacy_future(settings, ...)
 }
 class(starburst) <- c("starburst", "multiprocess", "future", "function")
 
 plan_arguments <- c(launch_arguments, "eager", "detached")
 
-# The settings of a plan, checked; errors name plan(starburst, ...) as their call.
-plan_settings <- function(given) {
-  # A plan is evaluated in several ways; what it was given shows in what differs from the defaults.
+# plan() evaluates a strategy in several ways, and always hands on `workers`: which arguments its user wrote is known
+# only here, and kept among them.
+#' @export
+tweak.starburst <- function(strategy, ..., penvir = parent.frame()) {
+  if (...length() == 0L) {
+    return(strategy)
+  }
+  given <- union(eval(formals(strategy)$.given, baseenv()), ...names())
+  NextMethod(.given = given)
+}
+
+# The settings of a plan, checked; errors name plan(starburst, ...) as their call. `supplied` are the names of the
+# arguments that the user wrote.
+plan_settings <- function(given, supplied) {
+  # A strategy that was called without plan() shows what it was given in what differs from the defaults.
   built_in <- lapply(formals(starburst)[names(given)], eval, envir = baseenv())
-  supplied <- names(given)[!mapply(identical, given, built_in)]
-  given <- with_config(given, supplied)
+  given <- with_config(given, union(supplied, names(given)[!mapply(identical, given, built_in)]))
   given$most <- getOption("starburst.max_workers")
   # future before 1.40 asks with every future; the answer to the same question is the same.
   if (is.null(the$plan_given) || !identical(given, the$plan_given)) {
@@ -157,7 +176,7 @@ strategy_settings <- function(strategy) {
   values <- formals(starburst)[plan_arguments]
   tweaked <- intersect(names(formals(strategy)), plan_arguments)
   values[tweaked] <- formals(strategy)[tweaked]
-  plan_settings(lapply(values, eval, envir = baseenv()))
+  plan_settings(lapply(values, eval, envir = baseenv()), eval(formals(strategy)$.given, baseenv()))
 }
 
 #' @export

@@ -57,4 +57,17 @@ relay_output <- function(left) {
   }
 }
 
+# The same as text, for a log: what was printed, then what was said.
+kept_output <- function(left) {
+  said <- vapply(
+    left$value$said,
+    function(cnd) {
+      text <- message_of(cnd)
+      if (inherits(cnd, "warning")) paste0("Warning: ", text, "\n") else text
+    },
+    ""
+  )
+  paste(c(left$value$stdout, said), collapse = "")
+}
+
 ended_words <- c("completed", "failed", "cancelled")

@@ -28,7 +28,8 @@
 #'   `pending`, `running`, `completed`, `failed`, `cancelled` (numbers; the last
 #'   five add up to the first), `state` (`"open"`, `"expired"` or `"closed"`),
 #'   `workers` (a data frame: `worker`, `state`, `finished`, `busy_seconds`),
-#'   `created_at`, `deadline` (date-times), `cost` (USD so far), `cost_per_hour` (USD), `throughput` (tasks per
+#'   `created_at`, `deadline` (date-times), `cost` (USD so far for workers and requests to S3, or `NA` where the price of a
+#'   worker is not known), `cost_of_requests` (USD, the part of it that is for requests), `cost_per_hour` (USD), `throughput` (tasks per
 #'   second since the session was made), `eta` (seconds until the rest has ended at
 #'   that rate, or `NA`), `recent_errors` (messages of the last three tasks that
 #'   failed, named by task id), `session_id`.
@@ -43,7 +44,10 @@
 #' - `$errors()` returns a data frame of the tasks that failed: `task_id`,
 #'   `label`, `class`, `message`, `attempts`, `worker`.
 #' - `$logs(id)` returns what a task printed (string), its messages and warnings
-#'   included; for a task whose R died, also how, and what it printed last.
+#'   included; for a task whose R died, also how, and what it printed last. An
+#'   element of a map keeps its output with its value: it is there once the element
+#'   has ended, first what was printed, then messages and warnings, and neither in the
+#'   logs of workers nor in CloudWatch.
 #' - `$print()` shows the id and the counts known now.
 #'
 #' @section Changing:

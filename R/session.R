@@ -28,7 +28,8 @@
 #' On AWS the same holds, and more: while no R is attached, one of the workers
 #' leads. It starts workers as far as quota and ceilings allow, replaces lost
 #' ones, and ends the session when `max_total_cost` is spent. If all workers have
-#' left, it takes an attached R to start new ones. Objects in the bucket of a
+#' left, or all were lost at once, nobody is there to start others, and the session
+#' stands still until an R attaches to it and waits for results. Objects in the bucket of a
 #' stack are deleted 30 days after they were written, or as `object_expiry_days`
 #' of [starburst_setup()] says, results too.
 #'
@@ -56,7 +57,11 @@
 #'   a session, oldest first: `session_id`, `created_at` and `last_activity`
 #'   (date-times), `total_tasks`, `pending`, `running`, `completed`, `failed`,
 #'   `cancelled` (counts), `state` (`"open"`, `"expired"` or `"closed"`), `cost`
-#'   (USD; 0 for now: `$status()` of a session has what its workers cost).
+#'   (USD, as whoever led the session wrote it down last: every 20 to 40 seconds
+#'   while tasks are open, and when it left; 0 for workers of this machine). It is
+#'   `NA` where that is written nowhere, which `$status()` of the session adds up:
+#'   for sessions of a `plan()`, for workers of this machine with a store on S3,
+#'   whose requests cost, and where the price of a worker is not known.
 #'
 #' @section Conditions:
 #' `starburst_error_invalid_input` for an argument out of range,
@@ -124,6 +129,5 @@ starburst_list_sessions <- function(region = NULL) {
   rownames(rows) <- NULL
   rows$created_at <- as.POSIXct(rows$created_at, origin = "1970-01-01")
   rows$last_activity <- as.POSIXct(rows$last_activity, origin = "1970-01-01")
-  rows$cost <- rep(0, nrow(rows))
   rows
 }

@@ -11,9 +11,8 @@ check_settings <- function(
   call = rlang::caller_env()
 ) {
   workers <- check_workers(given$workers, call)
-  size <- check_size(given$cpu, given$memory, call)
-  types <- c("LOCAL", "FARGATE", "EC2")
-  launch_type <- check_choice(given$launch_type, "launch_type", types, call)
+  launch_type <- check_choice(given$launch_type, "launch_type", launch_types, call)
+  size <- check_size(given$cpu, given$memory, call, launch_type)
   for (arg in c("region", "instance_type", "image")) {
     check_string(given[[arg]], arg, call, null = TRUE)
   }

@@ -1,7 +1,7 @@
 #' @useDynLib starburst, .registration = TRUE
 #' @importFrom R6 R6Class
 #' @importFrom rlang %||%
-#' @importFrom future nbrOfFreeWorkers nbrOfWorkers resolved result run
+#' @importFrom future nbrOfFreeWorkers nbrOfWorkers resolved result run tweak
 #' @noRd
 NULL
 

@@ -12,6 +12,7 @@ session_status <- function(handle, id) {
       created_at = as.POSIXct(raw$created_at, origin = "1970-01-01"),
       deadline = as.POSIXct(raw$deadline, origin = "1970-01-01"),
       cost = raw$cost,
+      cost_of_requests = raw$cost_of_requests,
       cost_per_hour = raw$cost_per_hour
     )
   )
@@ -40,7 +41,12 @@ recent_errors <- function(handle) {
 }
 
 # Small sums are shown as such, not as nothing.
-dollars <- function(x) formatC(x, format = "f", digits = if (x > 0 && x < 0.1) 4 else 2)
+dollars <- function(x) {
+  if (x > 0 && x < 0.0001) {
+    return("less than 0.0001")
+  }
+  formatC(x, format = "f", digits = if (x > 0 && x < 0.1) 4 else 2)
+}
 
 #' @export
 print.StarburstSessionStatus <- function(x, ...) {
@@ -58,8 +64,18 @@ print.StarburstSessionStatus <- function(x, ...) {
     line("Cancelled", fmt(x$cancelled))
   }
   line("Progress", sprintf("%.1f%%", if (x$total > 0) 100 * ended / x$total else 0))
-  if (x$cost > 0) {
-    line("Cost", sprintf("%s USD so far, %s USD an hour now", dollars(x$cost), dollars(x$cost_per_hour)))
+  if (is.na(x$cost)) {
+    line("Cost", "not known: starburst has no price for these workers")
+  } else if (x$cost > 0) {
+    part <- if (x$cost_of_requests > 0) {
+      sprintf(" (%s of it for requests to S3)", dollars(x$cost_of_requests))
+    } else {
+      ""
+    }
+    line(
+      "Cost",
+      sprintf("%s USD so far%s, %s USD an hour now", dollars(x$cost), part, dollars(x$cost_per_hour))
+    )
   }
   if (x$state != "open") {
     line("State", x$state)

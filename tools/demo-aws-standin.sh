@@ -86,3 +86,4 @@ curl -sf "$ecs/-/interrupt-spot?count=1" >/dev/null
 printf 'The R process that submitted the work has ended, and AWS has taken a worker back. Another R attaches to %s:\n\n' "$id"
 Rscript --vanilla tools/demo/aws-collect.R "$id"
 Rscript --vanilla tools/demo/aws-end.R
+grep -q '"party":"worker"' "$work/record.jsonl" || { printf 'The record does not tell what workers asked.\n' >&2; exit 1; }

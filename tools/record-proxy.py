@@ -1,4 +1,5 @@
-"""Forwards HTTP to a server, and writes down each call of AWS that passes: a JSON line {"service", "operation", "body"}.
+"""Forwards HTTP to a server, and writes down each call of AWS that passes: a JSON line {"service", "operation", "body"},
+and "party": "worker" if a task of ECS made it.
 
 usage: record-proxy.py <address of the server> <file to append to> [port, otherwise a free one]
 It prints its own address. The service is taken from the credential scope, which is part of what the caller signed.
@@ -53,6 +54,14 @@ def s3_operation(method, path, body):
 
 def record(method, path, headers, body):
     """What a request asks for, or None. `headers` has get(), as those of a request."""
+    call = asked(method, path, headers, body)
+    # AWS's SDKs say that they run in a container of ECS.
+    if call and "exec-env/AWS_ECS_" in headers.get("X-Amz-User-Agent", "") + headers.get("User-Agent", ""):
+        call["party"] = "worker"
+    return call
+
+
+def asked(method, path, headers, body):
     scope = SCOPE.search(headers.get("Authorization", ""))
     if not scope:
         return None

@@ -117,6 +117,18 @@ class Policies(unittest.TestCase):
             self.assertEqual(permissions.check([file.name]), 1)
         self.assertIn(f"{file.name}:1: ecs:RunTask.taskDefinition is missing", said.getvalue())
 
+    def test_the_calls_of_a_worker_are_held_against_its_role_in_anybodys_record(self):
+        lines = [call("ecs", "ListTaskDefinitions"), {**call("ecs", "ListTaskDefinitions"), "party": "worker"},
+                 {**call("s3", "GetObject"), "party": "worker"}]
+        with tempfile.NamedTemporaryFile("w", suffix=".jsonl") as file, contextlib.redirect_stdout(io.StringIO()) as said:
+            for line in lines:
+                print(json.dumps(line), file=file, flush=True)
+            self.assertEqual(permissions.check([file.name]), 1)
+        self.assertEqual(said.getvalue().splitlines(), [
+            "worker: ecs:ListTaskDefinitions is called, and not allowed",
+            "3 calls, 2 of them by a party of their own, 1 violations",
+        ])
+
     def test_the_table_in_the_vignette_is_that_of_the_policies(self):
         text = permissions.VIGNETTE.read_text()
         self.assertEqual(permissions.with_table(text), text, "run tools/permissions.py table")
@@ -170,6 +182,10 @@ class Proxy(unittest.TestCase):
              "s3:DeleteObjects"],
         )
         self.assertEqual(calls[0]["body"]["count"], 2)
+        self.assertNotIn("party", calls[0])
+        headers = {"Authorization": "Credential=k/20260101/us-east-1/ecs/aws4_request", "X-Amz-Target": "a.ListTasks"}
+        made = proxy.record("POST", "/", {**headers, "X-Amz-User-Agent": "a/1 exec-env/AWS_ECS_FARGATE"}, b"{}")
+        self.assertEqual(made, {**call("ecs", "ListTasks"), "party": "worker"})
         self.assertEqual(calls[3]["body"], {"Bucket": "b", "Key": "sessions/a b"})
         self.assertEqual(permissions.actions(calls[5]), {"s3:DeleteObjectVersion"})
         self.assertEqual([line for made in calls for line in permissions.wrong(made)], [])

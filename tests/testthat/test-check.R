@@ -86,6 +86,16 @@ test_that("sizes are checked as a pair against Fargate's table", {
   expect_error(gb(8, 18), "16 to 60 GB in steps of 4 GB")
 })
 
+test_that("on EC2 a worker may have any size; whether an instance has room is asked where its type is known", {
+  size <- function(...) starburst:::check_size(..., call = NULL, launch_type = "EC2")
+  expect_identical(size(3, "29GB"), list(cpu = 3, memory_mib = 29696))
+  expect_identical(size(0.25, 0.7)$memory_mib, 717)
+  expect_refused(size(0.3, 8), "cpu")
+  expect_refused(size(0, 8), "cpu")
+  expect_refused(size(4, "256MB"), "memory")
+  expect_refused(size(4, "8 apples"), "memory")
+})
+
 test_that("the methods of a session refuse what they cannot use", {
   local_store()
   session <- local_session(workers = 1)

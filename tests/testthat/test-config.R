@@ -99,6 +99,29 @@ test_that("an argument wins over an option, which wins over the file, which wins
   expect_identical(starburst_config()$from[["workers"]], "option")
 })
 
+test_that("what a plan is given wins over the configuration, also where it is what is built in", {
+  local_config()
+  withr::defer(future::plan(future::sequential))
+  starburst_config(workers = 3, cpu = 8, memory = "16GB", launch_type = "LOCAL")
+  planned <- function() starburst:::strategy_settings(future::plan("list")[[1]])
+  future::plan(starburst)
+  expect_identical(future::nbrOfWorkers(), 3)
+  future::plan(starburst, workers = 10)
+  expect_identical(future::nbrOfWorkers(), 10)
+  expect_identical(planned()$cpu, 8)
+  future::plan(starburst, cpu = 4)
+  expect_identical(future::nbrOfWorkers(), 3)
+  expect_identical(planned()$cpu, 4)
+  # A plan that is made of another one knows what both were given.
+  half <- future::tweak(starburst, workers = 10)
+  # future warns of any argument that is tweaked second.
+  suppressWarnings(future::plan(half, cpu = 4))
+  expect_identical(future::nbrOfWorkers(), 10)
+  expect_identical(planned()$cpu, 4)
+  # What futures run with is what was planned.
+  expect_identical(future::value(future::future(parallelly::availableCores()[[1]])), 4L)
+})
+
 test_that("the configuration is printed with its stacks and where a value comes from", {
   local_config()
   withr::local_options(starburst.timeout = 60)

@@ -107,7 +107,13 @@ test_that("a detached session on Spot survives interruptions with no client atta
   again <- starburst_session_attach(id)
   results <- again$collect(wait = TRUE, timeout = 120)
   expect_setequal(unlist(results), (1:12) * 10)
-  expect_gt(again$status()$cost, 0)
+  status <- again$status()
+  expect_gt(status$cost_of_requests, 0)
+  expect_gt(status$cost, status$cost_of_requests)
+  expect_output(print(status), "of it for requests to S3")
+  # Whoever led wrote down what it had cost; a listing reads that.
+  listed <- starburst_list_sessions()
+  expect_gt(listed$cost[listed$session_id == id], 0)
   again$cleanup(force = TRUE)
   wait_for(function() running_tasks(aws) == 0)
 })
@@ -128,7 +134,7 @@ test_that("a run stops when it has cost what it may, with its results kept", {
     },
     class = "starburst_error_cost"
   )
-  expect_match(conditionMessage(cnd), "max_total_cost", fixed = TRUE)
+  expect_match(conditionMessage(cnd), "max_total_cost.* of it for requests to S3")
   wait_for(function() running_tasks(aws) == 0, 60)
   session$cleanup(force = TRUE)
 })

@@ -166,6 +166,25 @@ test_that("logs show what a task printed, said and warned", {
   expect_no_match(log, "other")
 })
 
+test_that("the log of a map's element has what it printed and said, also when it failed", {
+  local_store()
+  session <- local_session(workers = 1)
+  ids <- session$map(1:3, function(i) {
+    cat("element", i, "\n")
+    message("half way")
+    warning("careful")
+    if (i == 2) {
+      stop("no twos")
+    }
+    i
+  })
+  session$collect(wait = TRUE)
+  for (i in 1:2) {
+    expect_identical(session$logs(ids[[i]]), sprintf("element %d \nhalf way\nWarning: careful\n", i))
+  }
+  expect_identical(starburst_logs(session$id, ids[[3]])$line, c("element 3 ", "half way", "Warning: careful"))
+})
+
 test_that("extend() never shortens, and an expired session takes no more work until extended", {
   local_store()
   session <- local_session(workers = 1, absolute_timeout = 2)

@@ -94,6 +94,42 @@ test_that("an account is set up, found again, checked, used, cleaned and taken b
     c("starburst-ec2-c7g-large-spot", "starburst-ec2-m5-large-spot", "starburst-ec2-m5-large-ondemand")
   )
   expect_setequal(strsplit(starburst:::account_settings()$instances, ",")[[1]], made)
+
+  # The first session on a type makes its instances, and the second finds them.
+  on_ec2 <- function(...) {
+    starburst_session(launch_type = "EC2", instance_type = "c7g.xlarge", cpu = 3, memory = "7GB", ...)
+  }
+  said <- capture_messages(session <- on_ec2())
+  expect_match(said[[1]], "c7g.xlarge are used for the first time.*costs nothing while no worker runs")
+  expect_match(said, "starburst-ec2-c7g-xlarge-ondemand", all = FALSE)
+  session$cleanup(force = TRUE)
+  made <- c(made, "starburst-ec2-c7g-xlarge-ondemand")
+  said <- capture_messages(session <- on_ec2())
+  expect_false(any(grepl("for the first time", said)))
+  session$cleanup(force = TRUE)
+  # What cannot be makes none.
+  expect_error(on_ec2(use_spot = TRUE, max_hourly_cost = 0.001), class = "starburst_error_cost")
+  cnd <- expect_error(
+    starburst_session(launch_type = "EC2", instance_type = "m6i.large", memory = "8GB"),
+    class = "starburst_error_invalid_input"
+  )
+  expect_identical(cnd$arg, "cpu")
+  expect_setequal(strsplit(starburst:::account_settings()$instances, ",")[[1]], made)
+  # Who may not make them is told who can.
+  cnd <- withr::with_envvar(
+    c(AWS_ENDPOINT_URL_CLOUDFORMATION = aws$denied),
+    expect_error(
+      suppressMessages(starburst_session(
+        launch_type = "EC2",
+        instance_type = "c6i.2xlarge",
+        use_spot = "fallback"
+      )),
+      class = "starburst_error_permission"
+    )
+  )
+  command <- "starburst_setup_ec2(\"c6i.2xlarge\", use_spot = \"fallback\", region = \"eu-central-1\", stack = \"starburst\")"
+  expect_match(conditionMessage(cnd), command, fixed = TRUE)
+  expect_setequal(strsplit(starburst:::account_settings()$instances, ",")[[1]], made)
   expect_message(starburst_setup(region), "as it should be")
   expect_setequal(strsplit(starburst:::account_settings()$instances, ",")[[1]], made)
 
@@ -128,6 +164,9 @@ test_that("an account is set up, found again, checked, used, cleaned and taken b
 
   # The task is too young to be left over, and its definition is in use.
   local_store()
+  # The definition of the workers on EC2 is not used any more.
+  gone <- suppressMessages(starburst_cleanup(ask = FALSE))
+  expect_identical(gone$kind, "task definition")
   expect_message(starburst_cleanup(ask = FALSE), "nothing to clean up")
   ask_aws("definition", aws$endpoint, record$execution_role)
   gone <- suppressMessages(starburst_cleanup(older_than = 0, ask = FALSE))
@@ -146,7 +185,7 @@ test_that("an account is set up, found again, checked, used, cleaned and taken b
   expect_identical(gone$objects, 1103)
   expect_identical(
     gone[c("tasks", "images", "definitions", "stacks")],
-    list(tasks = 1, images = 3, definitions = 1, stacks = 4)
+    list(tasks = 1, images = 3, definitions = 1, stacks = 5)
   )
   expect_false(starburst_is_configured())
   expect_identical(

@@ -25,8 +25,7 @@ stopifnot(identical(squares, (1:40)^2))
 cat("  40 squares, sum", sum(squares), "\n")
 plan(sequential)
 
-cat("\n== The same on EC2 instances\n")
-starburst_setup_ec2("c7g.xlarge")
+cat("\n== On EC2 instances, which the first session makes\n")
 session <- starburst_session(
   workers = 2,
   cpu = 2,

@@ -22,6 +22,17 @@ pub struct FargatePrices {
     pub arm_gb: Option<f64>,
 }
 
+/// An instance type as the price list has it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct InstanceProduct {
+    /// On-Demand with Linux, in US dollars an hour.
+    pub usd_per_hour: f64,
+    /// Its vCPU.
+    pub vcpu: u32,
+    /// Its memory in GiB, as AWS announces it.
+    pub memory_gib: f64,
+}
+
 /// What a Spot instance costs in one zone.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SpotPrice {
@@ -46,7 +57,7 @@ pub async fn fargate(account: &Account, region: &str) -> Result<FargatePrices, C
     Ok(prices)
 }
 
-/// The On-Demand price of an instance type with Linux, in US dollars an hour. `None`: it is not sold there.
+/// What an instance type costs On-Demand with Linux, and what it has. `None`: it is not sold there.
 ///
 /// # Errors
 /// [`CallError`].
@@ -54,7 +65,7 @@ pub async fn ec2_on_demand(
     account: &Account,
     region: &str,
     instance_type: &str,
-) -> Result<Option<f64>, CallError> {
+) -> Result<Option<InstanceProduct>, CallError> {
     let filters = [
         ("regionCode", region),
         ("instanceType", instance_type),
@@ -64,7 +75,8 @@ pub async fn ec2_on_demand(
         ("capacitystatus", "Used"),
     ];
     let products = products(account, "AmazonEC2", &filters).await?;
-    Ok(products.iter().filter_map(hourly_usd).min_by(f64::total_cmp))
+    let products = products.iter().filter_map(InstanceProduct::read);
+    Ok(products.min_by(|a, b| a.usd_per_hour.total_cmp(&b.usd_per_hour)))
 }
 
 /// What an instance type costs on Spot with Linux now, in each zone, cheapest first.
@@ -145,6 +157,20 @@ fn hourly_usd(product: &Value) -> Option<f64> {
     };
     let prices = dimensions.flat_map(|all| all.values()).filter_map(usd);
     prices.filter(|price| price.is_finite() && *price > 0.0).min_by(f64::total_cmp)
+}
+
+impl InstanceProduct {
+    /// Sizes are texts: `16`, and `32 GiB` or `1,024 GiB`.
+    fn read(product: &Value) -> Option<Self> {
+        let text = |name: &str| product["product"]["attributes"][name].as_str();
+        let memory = text("memory")?.trim_end_matches("GiB").trim().replace(',', "");
+        let memory_gib = memory.parse().ok().filter(|gib: &f64| gib.is_finite() && *gib > 0.0)?;
+        Some(Self {
+            usd_per_hour: hourly_usd(product)?,
+            vcpu: text("vcpu")?.parse().ok()?,
+            memory_gib,
+        })
+    }
 }
 
 impl FargatePrices {

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)] // a test's helper fails its test
 mod common;
 
-use common::lab::{Lab, STAYS, settings, slow, specs, worker_task};
+use common::lab::{Lab, STAYS, names, settings, slow, specs, worker_task};
 use starburst_aws::ecs::{
     task_definition::{self, WorkerTask},
     tasks,
@@ -18,10 +18,6 @@ use std::{collections::BTreeSet, time::Duration};
 fn all(launched: Launched) -> Vec<WorkerId> {
     assert!(launched.refused.is_none(), "{:?}", launched.refused);
     launched.workers
-}
-
-fn names(workers: &[WorkerId]) -> Vec<String> {
-    workers.iter().map(ToString::to_string).collect()
 }
 
 #[tokio::test]

@@ -2,9 +2,12 @@
 #![allow(clippy::unwrap_used, clippy::panic)] // a test's helper fails its test
 mod common;
 
-use common::lab::{Lab, settings, site, slow, specs, wanted};
+use common::lab::{Lab, names, settings, site, slow, specs, wanted};
 use starburst_aws::{
-    ecs::prepare::{Prepared, Spot, Wanted, prepare},
+    ecs::{
+        prepare::{Prepared, Spot, Wanted, prepare},
+        tasks,
+    },
     quotas::{self, QuotaCode},
 };
 use starburst_core::{
@@ -12,7 +15,7 @@ use starburst_core::{
     error::{Error, ErrorKind},
     launch::{LaunchError, Launcher as _},
 };
-use starburst_testkit::aws::{EC2_ON_DEMAND, FARGATE_ON_DEMAND, Fault, Rule};
+use starburst_testkit::aws::{EC2_ON_DEMAND, FARGATE_ON_DEMAND, FARGATE_SPOT, Fault, Rule};
 
 #[tokio::test]
 async fn throttling_and_a_lost_answer_pass_and_start_nothing_twice() {
@@ -26,6 +29,42 @@ async fn throttling_and_a_lost_answer_pass_and_start_nothing_twice() {
         assert_eq!((launched.workers.len(), lab.tasks() - before), (3, 3));
         assert_eq!(lab.count("RunTask") - asked, times + 1);
     }
+}
+
+#[tokio::test]
+async fn a_call_that_was_never_answered_is_made_again_and_starts_nothing_twice() {
+    let lab = Lab::new(slow()).await;
+    let launcher = lab.launcher();
+    let tries = 5;
+    lab.server.add_rule(Rule::times("RunTask", tries, Fault::LostAnswer));
+    let launched = launcher.launch_all(&specs("s", 4)).await;
+    assert!(matches!(launched.refused, Some(LaunchError::Refused { .. })), "{launched:?}");
+    assert_eq!((launched.workers.len(), lab.tasks(), lab.count("RunTask")), (0, 4, tries));
+    // Nothing else is asked for while it is not known what came of it.
+    lab.server.add_rule(Rule::times("RunTask", tries, Fault::LostAnswer));
+    let launched = launcher.launch_all(&specs("s", 12)).await;
+    assert_eq!((launched.workers.len(), lab.tasks(), lab.count("RunTask")), (0, 4, 2 * tries));
+    let launched = launcher.launch_all(&specs("s", 12)).await;
+    assert!(launched.refused.is_none(), "{:?}", launched.refused);
+    assert_eq!((launched.workers.len(), lab.tasks()), (12, 12));
+    // It is known now: the next workers are new ones.
+    assert_eq!(launcher.launch_all(&specs("s", 4)).await.workers.len(), 4);
+    assert_eq!(lab.tasks(), 16);
+}
+
+#[tokio::test]
+async fn throttled_calls_on_spot_do_not_start_workers_on_demand() {
+    let lab = Lab::new(slow()).await;
+    let launcher = lab.on("FARGATE_SPOT", Some("FARGATE"));
+    lab.server.add_rule(Rule::times("RunTask", 5, Fault::Throttle));
+    let launched = launcher.launch_all(&specs("s", 3)).await;
+    assert!(matches!(launched.refused, Some(LaunchError::Refused { .. })), "{launched:?}");
+    assert_eq!((lab.tasks(), lab.count("RunTask")), (0, 5));
+    lab.server.set_quota(FARGATE_SPOT, Some(2.0));
+    let launched = launcher.launch_all(&specs("s", 3)).await;
+    let there = tasks::describe(&lab.account, "lab", &names(&launched.workers)).await.unwrap();
+    assert_eq!((tasks::vcpu(&there, "FARGATE_SPOT"), tasks::vcpu(&there, "FARGATE")), (2.0, 0.0));
+    assert!(launched.refused.unwrap().to_string().contains("quota is used up"));
 }
 
 /// The error a user gets from a launch that meets this.
@@ -118,7 +157,8 @@ async fn what_costs_too_much_is_refused_before_anything_is_asked() {
              choose another `instance_type`, or leave `max_hourly_cost` and `max_total_cost` out"
         );
     }
-    assert!(lab.server.counts().is_empty());
+    // But for its price.
+    assert!(lab.server.counts().keys().all(|operation| operation == "GetProducts"));
     // Without a ceiling it is for the user to know.
     let unknown = Wanted { instance_type: Some("x99.huge".into()), ..wanted(10) };
     let made = prepared(&lab, &unknown).await.unwrap();
@@ -127,6 +167,40 @@ async fn what_costs_too_much_is_refused_before_anything_is_asked() {
         (None, "starburst-ec2-x99-huge-ondemand")
     );
     assert!(made.fleet.subnets.is_empty());
+}
+
+#[tokio::test]
+async fn a_size_that_no_instance_has_room_for_is_refused_with_what_fits() {
+    let lab = Lab::new(slow()).await;
+    let sized = |kind: &str, cpu, gib: u64| Wanted {
+        instance_type: Some(kind.into()),
+        cpu,
+        memory_mib: gib * 1_024,
+        ..wanted(1)
+    };
+    // Not a size of Fargate.
+    prepared(&lab, &sized("c7g.4xlarge", 3.0, 29)).await.unwrap();
+    let error = prepared(&lab, &sized("c7g.4xlarge", 4.0, 31)).await.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.subject().as_deref()),
+        (ErrorKind::InvalidInput, Some("memory"))
+    );
+    assert_eq!(
+        error.chain(),
+        [
+            "`memory` must be at most 29 GB with instance_type = \"c7g.4xlarge\"",
+            "a worker of 4 vCPU and 31 GB does not fit on an instance of 16 vCPU and 32 GB, of which the system \
+             takes a part"
+        ]
+    );
+    assert!(error.advice().unwrap().ends_with("choose a larger `instance_type`"));
+    let error = prepared(&lab, &sized("t4g.small", 4.0, 1)).await.unwrap_err();
+    assert_eq!(error.to_string(), "`cpu` must be at most 2 with instance_type = \"t4g.small\"");
+    // The table does not have this one; the price list does.
+    let error = prepared(&lab, &sized("r7g.large", 1.0, 15)).await.unwrap_err();
+    assert!(error.to_string().contains("at most 14 GB"), "{error}");
+    assert!(prepared(&lab, &sized("r7g.large", 1.0, 14)).await.unwrap().budget.is_some());
+    assert_eq!(lab.tasks(), 0);
 }
 
 #[tokio::test]
@@ -147,6 +221,11 @@ async fn a_quota_below_one_worker_is_refused_with_the_request_to_make() {
     let on_ec2 = Wanted { instance_type: Some("c5.large".into()), ..wanted(10) };
     let error = prepared(&lab, &on_ec2).await.unwrap_err();
     assert!(error.to_string().starts_with("the EC2 quota is 0 vCPU"), "{error}");
+    lab.server.set_quota(FARGATE_SPOT, Some(0.0));
+    let error = prepared(&lab, &Wanted { spot: Spot::Only, ..wanted(10) }).await.unwrap_err();
+    let command =
+        "starburst_request_quota_increase(vcpus = 10, launch_type = \"FARGATE\", use_spot = TRUE)";
+    assert!(error.to_string().ends_with(command), "{error}");
 }
 
 #[tokio::test]

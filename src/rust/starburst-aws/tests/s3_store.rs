@@ -3,9 +3,12 @@
 mod common;
 
 use common::{Bucket, key, keys};
-use starburst_core::store::{ETag, StoreError};
+use starburst_core::{
+    cost::s3_requests,
+    store::{ETag, StoreError},
+};
 use starburst_testkit::{
-    s3::{Operation, S3Server},
+    s3::{Fault, Operation, Rule, S3Server},
     store_contract,
 };
 use std::{cell::Cell, sync::Arc};
@@ -102,4 +105,33 @@ async fn no_more_calls_are_on_the_way_than_the_limit() {
     assert!((64..=128).contains(&counts.most_in_flight), "{}", counts.most_in_flight);
     assert!(counts.connections <= 128, "{}", counts.connections);
     assert_eq!(counts.requests(), 300);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_requests_that_are_counted_are_those_that_are_billed() {
+    let server = S3Server::start().await;
+    server.set_page_size(2);
+    let store = Bucket::on(&server).await.store();
+    server.reset_counts();
+    let first = store.create(&key(), "one".into()).await.unwrap();
+    // A try that fails is billed too.
+    server.add_rule(Rule::once(Operation::PutObject, Fault::InternalError));
+    let second = store.replace(&key(), "two".into(), &first).await.unwrap();
+    assert!(store.create(&key(), "three".into()).await.is_err());
+    store.get(&key()).await.unwrap();
+    assert!(store.get_if_changed(&key(), &second).await.unwrap().is_none());
+    store.head(&key()).await.unwrap();
+    for number in 0..5 {
+        store.create(&keys().segment(number), "body".into()).await.unwrap();
+    }
+    assert_eq!(store.list(&keys().all(), None).await.unwrap().len(), 6);
+    store.children(&keys().all()).await.unwrap();
+    // In parts, and in ranges.
+    let large = keys().segment(9);
+    store.create(&large, vec![1_u8; 40 << 20].into()).await.unwrap();
+    assert_eq!(store.get(&large).await.unwrap().body.len(), 40 << 20);
+    store.delete(&large).await.unwrap();
+    let (counted, billed) = (store.requests(), server.counts().usd());
+    assert!((s3_requests(counted) - billed).abs() < 1e-12, "{counted:?} {billed}");
+    assert!(counted.writes > 15 && counted.reads > 7, "{counted:?}");
 }

@@ -45,6 +45,11 @@ pub struct EcsFleet {
 }
 
 impl EcsFleet {
+    /// Whether workers run on spare capacity: by the names of AWS's providers and of the stacks of instances.
+    pub fn is_spot(&self) -> bool {
+        self.provider == "FARGATE_SPOT" || self.provider.ends_with("-spot")
+    }
+
     /// Whether workers run on Fargate, and not on instances of the account.
     pub fn is_fargate(&self) -> bool {
         self.provider.starts_with("FARGATE")

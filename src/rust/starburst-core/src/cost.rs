@@ -1,5 +1,5 @@
 //! What workers and requests cost, and what the user's ceilings on it allow. Sums only: the prices come from outside.
-use crate::{clock::UnixMillis, ids::WorkerId};
+use crate::{clock::UnixMillis, ids::WorkerId, store::Requests};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, time::Duration};
 
@@ -37,10 +37,26 @@ pub fn billed(time: Duration, price: &Price) -> f64 {
 }
 
 /// What requests to S3 cost, in USD, at the prices of us-east-1 (AWS, November 2026).
-///
-/// `writes` are PUT, COPY, POST and LIST; `reads` are GET and HEAD. DELETE is free.
-pub fn s3_requests(writes: u64, reads: u64) -> f64 {
-    writes as f64 * USD_PER_WRITE + reads as f64 * USD_PER_READ
+pub fn s3_requests(requests: Requests) -> f64 {
+    requests.writes as f64 * USD_PER_WRITE + requests.reads as f64 * USD_PER_READ
+}
+
+/// What a session has cost up to a moment, as whoever led wrote it down for those who come later.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Tally {
+    /// The moment.
+    pub at: UnixMillis,
+    /// The workers, in USD.
+    pub workers_usd: f64,
+    /// The requests to the store, of workers and clients.
+    pub requests: Requests,
+}
+
+impl Tally {
+    /// All of it, in USD.
+    pub fn total_usd(&self) -> f64 {
+        at_least_zero(self.workers_usd) + s3_requests(self.requests)
+    }
 }
 
 /// From when to when a worker is charged.
@@ -56,6 +72,10 @@ pub struct Span {
 #[derive(Debug, Clone, Default)]
 pub struct Bill {
     workers: BTreeMap<WorkerId, (Span, Price)>,
+    /// The requests of each worker.
+    requests: BTreeMap<WorkerId, Requests>,
+    /// What others knew of before, in USD, and in requests.
+    carried: (f64, Requests),
 }
 
 impl Bill {
@@ -67,17 +87,53 @@ impl Bill {
         known.0.end = known.0.end.max(seen.end);
     }
 
+    /// Notes how many requests a worker had made when it said so last.
+    pub fn note_requests(&mut self, worker: &WorkerId, requests: Requests) {
+        self.requests.insert(worker.clone(), requests);
+    }
+
+    /// Takes over what another one's bill had come to: workers and requests that this one knows nothing of count from
+    /// here on. `own` are the requests of this process.
+    pub fn carry(&mut self, kept: &Tally, own: Requests) {
+        let known = self.known_requests(own);
+        self.carried = (
+            at_least_zero(kept.workers_usd - self.of_workers_at(kept.at)),
+            Requests {
+                writes: kept.requests.writes.saturating_sub(known.writes),
+                reads: kept.requests.reads.saturating_sub(known.reads),
+            },
+        );
+    }
+
+    fn known_requests(&self, own: Requests) -> Requests {
+        self.requests.values().copied().sum::<Requests>() + own
+    }
+
+    /// What it comes to at this moment. `own` are the requests of this process.
+    pub fn tally(&self, at: UnixMillis, own: Requests) -> Tally {
+        let workers_usd = self.of_workers(at) + self.carried.0;
+        Tally { at, workers_usd, requests: self.known_requests(own) + self.carried.1 }
+    }
+
     /// Whether this worker was noted.
     pub fn has(&self, worker: &WorkerId) -> bool {
         self.workers.contains_key(worker)
     }
 
-    /// What all workers cost up to `now`, in USD: those that ended as they ended, the others up to now.
-    pub fn total(&self, now: UnixMillis) -> f64 {
+    /// What the workers cost up to `now`, in USD: those that ended as they ended, the others up to now.
+    fn of_workers(&self, now: UnixMillis) -> f64 {
         let charge = |(span, price): &(Span, Price)| {
             billed(span.end.unwrap_or(now).since(span.start), price)
         };
         self.workers.values().map(charge).sum()
+    }
+
+    /// What they had cost at an earlier moment.
+    fn of_workers_at(&self, then: UnixMillis) -> f64 {
+        let charge = |(span, price): &(Span, Price)| {
+            billed(span.end.unwrap_or(then).min(then).since(span.start), price)
+        };
+        self.workers.values().filter(|(span, _)| span.start <= then).map(charge).sum()
     }
 
     /// How many of the workers are there still.
@@ -196,17 +252,23 @@ pub fn check(ceiling: &Ceiling, spent_usd: f64) -> Verdict {
 }
 
 impl Ceiling {
-    /// What a user is told at [`check`]'s verdict; `None` where all is fine.
-    pub fn words(&self, spent_usd: f64) -> Option<String> {
+    /// What a user is told at [`check`]'s verdict; `None` where all is fine. `requests_usd` is the part of it that
+    /// was for requests to the store.
+    pub fn words(&self, spent_usd: f64, requests_usd: f64) -> Option<String> {
         let spent = usd(spent_usd);
+        let part = if requests_usd > 0.0 {
+            format!(", {} of it for requests to S3", usd(requests_usd))
+        } else {
+            String::new()
+        };
         match check(self, spent_usd) {
             Verdict::Fine => None,
             Verdict::Alert => Some(format!(
-                "cost_alert_threshold = {}: {spent} USD are spent",
+                "cost_alert_threshold = {}: {spent} USD are spent{part}",
                 self.alert_usd.unwrap_or(0.0)
             )),
             Verdict::Over => Some(format!(
-                "max_total_cost = {}: {spent} USD are spent, so the workers stop; results so far are kept, and a \
+                "max_total_cost = {}: {spent} USD are spent{part}, so the workers stop; results so far are kept, and a \
                  new session with a higher ceiling can do the rest",
                 self.max_total_usd.unwrap_or(0.0)
             )),

@@ -14,6 +14,11 @@ fn span(start: u64, end: Option<u64>) -> Span {
     Span { start: UnixMillis(start), end: end.map(UnixMillis) }
 }
 
+/// What a bill of workers alone comes to.
+fn usd_of(bill: &Bill, now: u64) -> f64 {
+    bill.tally(UnixMillis(now), Requests::default()).total_usd()
+}
+
 fn hourly(max: f64) -> Ceiling {
     Ceiling { max_hourly_usd: Some(max), ..Ceiling::default() }
 }
@@ -39,11 +44,11 @@ proptest! {
             let mut alone = Bill::default();
             alone.note(&worker(number), *span, &price);
             bill.note(&worker(number), *span, &price);
-            sum += alone.total(UnixMillis(now));
+            sum += usd_of(&alone, now);
         }
-        let total = bill.total(UnixMillis(now));
+        let total = usd_of(&bill, now);
         prop_assert!((total - sum).abs() <= 1e-9 * sum.max(1.0));
-        prop_assert!(total <= bill.total(UnixMillis(now + later)));
+        prop_assert!(total <= usd_of(&bill, now + later));
         prop_assert!(total >= spans.len() as f64 * billed(Duration::ZERO, &price) * 0.999_999);
     }
 
@@ -55,7 +60,7 @@ proptest! {
         }
         let start = spans.iter().map(|span| span.start).min().unwrap();
         let end = spans.iter().filter_map(|span| span.end).max().unwrap_or(UnixMillis(now));
-        prop_assert_eq!(bill.total(UnixMillis(now)), billed(end.since(start), &price(1.0)));
+        prop_assert_eq!(usd_of(&bill, now), billed(end.since(start), &price(1.0)));
     }
 
     #[test]
@@ -66,8 +71,9 @@ proptest! {
         let mut bill = Bill::default();
         bill.note(&worker(1), span(millis, None), &price);
         bill.note(&worker(2), span(0, Some(millis)), &price);
-        prop_assert!(bill.total(UnixMillis(0)) >= 0.0 && bill.usd_per_hour() >= 0.0);
-        prop_assert!(s3_requests(writes, reads) >= 0.0);
+        prop_assert!(usd_of(&bill, 0) >= 0.0 && bill.usd_per_hour() >= 0.0);
+        let requests = Requests { writes, reads };
+        prop_assert!(s3_requests(requests) >= 0.0);
         let ceiling = Ceiling { max_hourly_usd: Some(max), max_total_usd: Some(max), alert_usd: Some(max) };
         if let Err(error) = may_start(&ceiling, &price, count, count) {
             prop_assert!(error.hourly_usd >= 0.0 && !error.to_string().contains("NaN"));
@@ -93,7 +99,7 @@ proptest! {
     fn verdicts_never_soften_as_more_is_spent(total in 0.0..100.0, alert in 0.0..100.0, spent in 0.0..200.0, more in 0.0..100.0) {
         let ceiling = Ceiling { max_total_usd: Some(total), alert_usd: Some(alert), max_hourly_usd: None };
         prop_assert!(check(&ceiling, spent) <= check(&ceiling, spent + more));
-        prop_assert_eq!(ceiling.words(spent).is_none(), check(&ceiling, spent) == Verdict::Fine);
+        prop_assert_eq!(ceiling.words(spent, 0.0).is_none(), check(&ceiling, spent) == Verdict::Fine);
     }
 }
 
@@ -110,15 +116,42 @@ fn a_worker_that_runs_is_charged_up_to_now() {
     let mut bill = Bill::default();
     bill.note(&worker(1), span(0, None), &price(2.0));
     bill.note(&worker(2), span(0, Some(1_800_000)), &price(1.0));
-    assert_eq!(bill.total(UnixMillis(3_600_000)), 2.5);
+    assert_eq!(usd_of(&bill, 3_600_000), 2.5);
     assert_eq!((bill.running(), bill.usd_per_hour()), (1, 2.0));
     bill.note(&worker(1), span(0, Some(3_600_000)), &price(2.0));
-    assert_eq!(bill.total(UnixMillis(7_200_000)), 2.5);
+    assert_eq!(usd_of(&bill, 7_200_000), 2.5);
     assert_eq!((bill.running(), bill.usd_per_hour()), (0, 0.0));
     // One that only ever seemed to start later than now, on clocks that disagree, costs the minimum.
     let mut bill = Bill::default();
     bill.note(&worker(1), span(9_000, None), &price(60.0));
-    assert_eq!(bill.total(UnixMillis(0)), 1.0);
+    assert_eq!(usd_of(&bill, 0), 1.0);
+}
+
+#[test]
+fn a_bill_goes_on_where_another_stopped_and_counts_nothing_twice() {
+    let hour = 3_600_000;
+    let mut first = Bill::default();
+    first.note(&worker(1), span(0, None), &price(1.0));
+    // One that never said anything: only whoever started it knows.
+    first.note(&worker(2), span(0, Some(hour)), &price(1.0));
+    let mine = Requests { writes: 10, reads: 20 };
+    first.note_requests(&worker(1), Requests { writes: 5, reads: 0 });
+    let kept = first.tally(UnixMillis(hour), mine);
+    assert_eq!((kept.workers_usd, kept.requests), (2.0, Requests { writes: 15, reads: 20 }));
+    let mut next = Bill::default();
+    // Half a minute passed before it began to speak.
+    next.note(&worker(1), span(30_000, None), &price(1.0));
+    next.note_requests(&worker(1), Requests { writes: 6, reads: 0 });
+    let own = Requests { writes: 1, reads: 1 };
+    for _ in 0..2 {
+        next.carry(&kept, own);
+        let at_once = next.tally(UnixMillis(hour), own);
+        assert!((at_once.workers_usd - 2.0).abs() < 1e-9, "{at_once:?}");
+        assert_eq!(at_once.requests, kept.requests);
+    }
+    let later = next.tally(UnixMillis(2 * hour), Requests { writes: 3, reads: 1 });
+    assert!((later.workers_usd - 3.0).abs() < 1e-9, "{later:?}");
+    assert_eq!(later.requests, Requests { writes: 17, reads: 20 });
 }
 
 #[test]
@@ -143,10 +176,10 @@ fn a_refusal_says_the_argument_the_sum_and_what_fits() {
 fn a_run_stops_at_the_ceiling_and_warns_before() {
     let ceiling = Ceiling { max_total_usd: Some(10.0), alert_usd: Some(8.0), max_hourly_usd: None };
     assert_eq!(check(&ceiling, 7.99), Verdict::Fine);
-    assert_eq!(ceiling.words(8.0).unwrap(), "cost_alert_threshold = 8: 8.00 USD are spent");
+    assert_eq!(ceiling.words(8.0, 0.0).unwrap(), "cost_alert_threshold = 8: 8.00 USD are spent");
     assert_eq!(
-        ceiling.words(10.02).unwrap(),
-        "max_total_cost = 10: 10.02 USD are spent, so the workers stop; results so far are kept, and a \
+        ceiling.words(10.02, 0.0321).unwrap(),
+        "max_total_cost = 10: 10.02 USD are spent, 0.0321 of it for requests to S3, so the workers stop; results so far are kept, and a \
          new session with a higher ceiling can do the rest"
     );
     assert_eq!(check(&Ceiling::default(), 1e9), Verdict::Fine);
@@ -154,8 +187,8 @@ fn a_run_stops_at_the_ceiling_and_warns_before() {
 
 #[test]
 fn requests_cost_what_aws_asks() {
-    assert!((s3_requests(1_000, 0) - 0.005).abs() < 1e-12);
-    assert!((s3_requests(0, 1_000_000) - 0.4).abs() < 1e-12);
+    assert!((s3_requests(Requests { writes: 1_000, reads: 0 }) - 0.005).abs() < 1e-12);
+    assert!((s3_requests(Requests { writes: 0, reads: 1_000_000 }) - 0.4).abs() < 1e-12);
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! Heartbeats: what a worker, or the owner of a `plan()` session, says about itself from time to time.
-use crate::{clock::UnixMillis, ids::WorkerId};
+use crate::{clock::UnixMillis, ids::WorkerId, store::Requests};
 use serde::{Deserialize, Serialize};
 
 /// Where a worker stands.
@@ -59,6 +59,9 @@ pub struct Heartbeat {
     /// Counts what others did to this object to make the worker look; its next beat takes no notice of the number.
     #[serde(default)]
     pub disturbed: u64,
+    /// The billed requests to the store that its process made.
+    #[serde(default)]
+    pub requests: Requests,
 }
 
 /// The owner's record of a `plan()` session.

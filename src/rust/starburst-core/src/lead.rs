@@ -6,6 +6,7 @@
 //! a few workers too many, which the next round does not repeat.
 use crate::{
     clock::{Clock, Monotonic},
+    cost::Tally,
     envelope::Kind,
     error::Error,
     ids::{ClientId, Ids, Nonce},
@@ -17,12 +18,15 @@ use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// The lead of a session.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Lead {
     /// Recognises the writer's own write, and changes with each renewal.
     pub write: Nonce,
     /// Who leads; nobody when it was laid down.
     pub holder: Option<ClientId>,
+    /// What the session had cost when this was written.
+    #[serde(default)]
+    pub spent: Option<Tally>,
 }
 
 impl Record for Lead {
@@ -55,14 +59,26 @@ pub struct Ground<'a> {
 pub struct Leadership {
     seen: Option<(ETag, Monotonic)>,
     renewed: Option<Monotonic>,
+    kept: Option<Tally>,
 }
 
 impl Leadership {
-    /// Whether `me` leads now; takes or renews the lead where that is due. To be asked more often than the lease ends.
+    /// What the session had cost, as it stood with the lead when that was taken or renewed last.
+    pub fn kept(&self) -> Option<Tally> {
+        self.kept
+    }
+
+    /// Whether `me` leads now; takes or renews the lead where that is due, and writes `spent` to it, if that is known.
+    /// To be asked more often than the lease ends.
     ///
     /// # Errors
     /// A failure of the store.
-    pub async fn ask(&mut self, on: &Ground<'_>, me: &ClientId) -> Result<bool, Error> {
+    pub async fn ask(
+        &mut self,
+        on: &Ground<'_>,
+        me: &ClientId,
+        spent: Option<Tally>,
+    ) -> Result<bool, Error> {
         let now = on.clock.now();
         if self.renewed.is_some_and(|at| now.since(at) < on.lease / 4) {
             return Ok(true);
@@ -77,14 +93,18 @@ impl Leadership {
             return Ok(false);
         }
         let before = found.as_ref().map(|lead| lead.value.write);
-        let missing = || Some(Lead { write: Nonce(0), holder: None });
+        let missing = || Some(Lead { write: Nonce(0), holder: None, spent: None });
         let take = |lead: &mut Lead| {
             // Whoever changed it meanwhile was faster.
             let same = before.unwrap_or(Nonce(0)) == lead.write;
-            same.then(|| lead.holder = Some(me.clone()))
+            same.then(|| {
+                lead.holder = Some(me.clone());
+                lead.spent = spent.or(lead.spent);
+            })
         };
-        let (taken, _) = update::update(on.store, on.ids, &key, found, missing, take).await?;
+        let (taken, lead) = update::update(on.store, on.ids, &key, found, missing, take).await?;
         self.renewed = taken.map(|()| now);
+        self.kept = lead.value.spent;
         Ok(taken.is_some())
     }
 
@@ -100,11 +120,16 @@ impl Leadership {
     }
 
     /// Lays the lead down, so that another can take it at once. Where that fails it ends with its lease.
-    pub async fn lay_down(&mut self, on: &Ground<'_>, me: &ClientId) {
+    pub async fn lay_down(&mut self, on: &Ground<'_>, me: &ClientId, spent: Option<Tally>) {
         if self.renewed.take().is_none() {
             return;
         }
-        let drop = |lead: &mut Lead| (lead.holder.as_ref() == Some(me)).then(|| lead.holder = None);
+        let drop = |lead: &mut Lead| {
+            (lead.holder.as_ref() == Some(me)).then(|| {
+                lead.holder = None;
+                lead.spent = spent.or(lead.spent);
+            })
+        };
         let _ = update::update(on.store, on.ids, &on.keys.lead(), None, || None, drop).await;
     }
 }

@@ -10,7 +10,7 @@ use crate::{
     ids::Ids,
     key::Key,
     pace::Backoff,
-    store::{ETag, Entry, Object, Store, StoreError},
+    store::{ETag, Entry, Object, Requests, Store, StoreError},
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -218,5 +218,8 @@ impl Store for RetryStore {
     }
     async fn delete(&self, key: &Key) -> Result<(), StoreError> {
         self.tried(|| self.inner.delete(key)).await
+    }
+    fn requests(&self) -> Requests {
+        self.inner.requests()
     }
 }

@@ -136,6 +136,31 @@ pub enum StoreError {
     },
 }
 
+/// Requests as S3 bills them; others are free.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Requests {
+    /// PUT, POST and LIST.
+    pub writes: u64,
+    /// GET and HEAD.
+    pub reads: u64,
+}
+
+impl std::ops::Add for Requests {
+    type Output = Self;
+    fn add(self, other: Self) -> Self {
+        Self {
+            writes: self.writes.saturating_add(other.writes),
+            reads: self.reads.saturating_add(other.reads),
+        }
+    }
+}
+
+impl std::iter::Sum for Requests {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self::default(), std::ops::Add::add)
+    }
+}
+
 /// Bytes at keys, with compare-and-swap.
 ///
 /// # Contract
@@ -203,4 +228,9 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// A failure of the store.
     async fn delete(&self, key: &Key) -> Result<(), StoreError>;
+
+    /// The billed requests that were made through this store so far, failed ones included. None where none is billed.
+    fn requests(&self) -> Requests {
+        Requests::default()
+    }
 }

@@ -5,12 +5,13 @@ mod common;
 use common::{Lab, budget, completed, on_ecs, seconds, submit};
 use parking_lot::Mutex;
 use starburst_core::{
-    client::{Client, FetchedEnding, Known, SessionConfig},
+    client::{Client, FetchedEnding, Known, SessionConfig, list_sessions},
     clock::Clock,
     cost::Ceiling,
     error::{Error, ErrorKind},
     ids::TaskId,
-    manifest::SessionState,
+    key::SessionKeys,
+    manifest::{Lifetime, SessionState},
 };
 use std::{sync::Arc, time::Duration};
 
@@ -75,7 +76,7 @@ async fn a_run_stops_by_itself_when_its_money_is_spent() {
     .await;
     assert_eq!(a.manifest().state, SessionState::Closed);
     check_results(&a, &tasks).await;
-    let spent = b.spent(&b.workers().await.unwrap()).unwrap();
+    let spent = b.spent(&b.workers().await.unwrap()).await.unwrap().unwrap();
     assert!(spent.total_usd >= 5.0 && spent.total_usd < 5.5, "{spent:?}");
     assert_eq!(spent.hourly_usd, 0.0);
     // Those who come later are told why, too.
@@ -106,6 +107,55 @@ async fn a_sum_to_be_told_of_is_told_once_and_stops_nothing() {
     assert!(passed >= seconds(90) && passed <= seconds(100) + PATROL * 2, "{passed:?}");
     assert!(told.lock().as_ref().unwrap().contains("cost_alert_threshold"));
     lab.during(seconds(120), |_| assert!(a.take_alert().is_none() && a.trouble().is_none())).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_listing_and_a_client_that_comes_late_know_what_was_spent() {
+    let lab = Lab::new(seconds(20));
+    let a = lab.create(at_most(1_000.0, 2)).await;
+    let listed = async || list_sessions(&lab.deps("list")).await.unwrap()[0].cost_usd;
+    assert_eq!(listed().await, Some(0.0));
+    submit(&a, 20);
+    lab.until(seconds(600), || completed(&a) == 20).await;
+    // While it goes on the listing is behind by a quarter of a lease and a patrol at most: a cent a second each.
+    let now = spent(&a).await;
+    let seen = listed().await.unwrap();
+    assert!(seen > now - 1.0 && seen <= now, "{seen} {now}");
+    lab.crew.take_back();
+    lab.until(seconds(60), || lab.crew.alive() == 0).await;
+    a.leave().await.unwrap();
+    let seen = listed().await.unwrap();
+    assert!(seen > 3.0 && (seen - spent(&a).await).abs() < 0.01, "{seen}");
+    // Also without the records of the workers, such as of some that never said anything.
+    let keys = SessionKeys::new(a.session().clone());
+    for entry in lab.store.list(&keys.workers(), None).await.unwrap() {
+        lab.store.delete(&entry.key).await.unwrap();
+    }
+    let late = lab.attach("late", &a).await;
+    assert!((spent(&late).await - seen).abs() < 1e-9);
+    // And whoever leads next goes on from there.
+    submit(&late, 20);
+    lab.until(seconds(600), || completed(&late) == 40).await;
+    late.leave().await.unwrap();
+    let in_the_end = listed().await.unwrap();
+    assert!(in_the_end > seen + 3.0 && in_the_end < 2.0 * seen + 1.0, "{in_the_end} {seen}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_listing_cannot_know_is_not_a_number() {
+    let lab = Lab::new(seconds(20));
+    for config in [on_ecs(1), SessionConfig { lifetime: Lifetime::Owned, ..at_most(5.0, 1) }] {
+        let client = lab.create(config).await;
+        let rows = list_sessions(&lab.deps("list")).await.unwrap();
+        let row = rows.iter().find(|row| row.manifest.session == *client.session()).unwrap();
+        assert_eq!(row.cost_usd, None);
+    }
+}
+
+/// What a client says that its session has cost.
+async fn spent(client: &Client) -> f64 {
+    let workers = client.workers().await.unwrap();
+    client.spent(&workers).await.unwrap().unwrap().total_usd
 }
 
 fn submit_one(client: &Client) -> Result<TaskId, Error> {

@@ -151,7 +151,7 @@ async fn contest(seed: u64) -> usize {
     let candidate = async |who: usize| {
         let (me, mut leadership) = (ClientId::fresh(&*dice), Leadership::default());
         while clock.now().0 < seconds(20_000) {
-            if leadership.ask(&ground, &me).await.unwrap_or(false) {
+            if leadership.ask(&ground, &me, None).await.unwrap_or(false) {
                 story.lock().tell(who, clock.now());
             }
             let away = if dice.one_in(40) { dice.below(400) } else { 15 };

@@ -28,6 +28,14 @@ pub(crate) fn prepare(config: &List, aws: &List, deps: &Deps) -> Result<Prepared
     Ok(runtime::wait(async { prepare::prepare(&account, &site, &wanted).await })??)
 }
 
+/// Checks size and cost of a new session, before instances are made for it.
+pub(crate) fn check(config: &List, aws: &List, deps: &Deps) -> Result<()> {
+    let (site, wanted) = (site(aws)?, wanted(config, aws)?);
+    let account = account(config, deps)?;
+    runtime::wait(async { prepare::check(&account, &site, &wanted).await })??;
+    Ok(())
+}
+
 /// The same ways to the store, with workers on ECS.
 pub(crate) fn with_ecs(config: &List, deps: Deps, fleet: EcsFleet) -> Result<Deps> {
     let account = account(config, &deps)?;

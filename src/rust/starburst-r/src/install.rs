@@ -7,6 +7,7 @@ use crate::{
 };
 use extendr_api::prelude::*;
 use starburst_aws::{
+    cluster,
     install::{self, Check, Cleanup, Finding, Instances, Patient, Ready, Setup},
     stack::StackOutputs,
 };
@@ -92,6 +93,14 @@ fn rs_setup_instances(
         let names = install::setup_instances(&account, &outputs, &instances, &tell).await?;
         Ok(vec![("stacks", Cell::Texts(names.into_iter().map(Some).collect()))])
     })
+}
+
+/// The capacity providers in a cluster.
+#[extendr]
+fn rs_providers(access: List, cluster: &str) -> Result<Vec<String>> {
+    let account = open(&access)?;
+    let found = runtime::wait(async { cluster::state(&account, cluster).await })??;
+    Ok(found.map(|state| state.providers).unwrap_or_default())
 }
 
 /// What a teardown takes away.
@@ -217,6 +226,7 @@ extendr_module! {
     fn rs_setup_look;
     fn rs_setup;
     fn rs_setup_instances;
+    fn rs_providers;
     fn rs_teardown_look;
     fn rs_teardown;
     fn rs_doctor;

@@ -24,7 +24,7 @@ fn rs_status(handle: Robj, refresh: bool) -> Result<List> {
             client.refresh().await?;
         }
         let workers = client.workers().await?;
-        let spent = client.spent(&workers).unwrap_or_default();
+        let spent = client.spent(&workers).await?;
         Ok::<_, starburst_core::error::Error>((workers, spent))
     })??;
     let (mut ids, mut states, mut finished, mut busy) = (vec![], vec![], vec![], vec![]);
@@ -51,8 +51,9 @@ fn rs_status(handle: Robj, refresh: bool) -> Result<List> {
         workers_wanted = f64::from(manifest.workers),
         created_at = convert::seconds(manifest.created_at),
         deadline = convert::seconds(manifest.deadline),
-        cost = spent.total_usd,
-        cost_per_hour = spent.hourly_usd
+        cost = spent.map(|spent| spent.total_usd),
+        cost_of_requests = spent.map(|spent| spent.requests_usd),
+        cost_per_hour = spent.map(|spent| spent.hourly_usd)
     ))
 }
 
@@ -189,7 +190,8 @@ fn rs_sessions(config: List) -> Result<List> {
         completed = number(&|r| r.tasks.completed as f64),
         failed = number(&|r| r.tasks.failed as f64),
         cancelled = number(&|r| r.tasks.cancelled as f64),
-        state = states
+        state = states,
+        cost = rows.iter().map(|row| row.cost_usd).collect::<Vec<Option<f64>>>()
     ))
 }
 

@@ -134,6 +134,15 @@ fn hold(client: Arc<Client>) -> Robj {
     ExternalPtr::new(Handle { client, pid: std::process::id() }).into()
 }
 
+/// Whether a session on AWS may be made: whether its workers have a size that fits, and are not too dear.
+#[extendr]
+fn rs_session_check(config: List) -> Result<()> {
+    match aws::aws(&config) {
+        Some(of_aws) => aws::check(&config, &of_aws, &deps(&config)?),
+        None => Ok(()),
+    }
+}
+
 /// Makes a session: its handle, and what its user is told before anything starts.
 #[extendr]
 fn rs_session_create(config: List) -> Result<List> {
@@ -192,6 +201,7 @@ fn rs_error_kinds() -> Vec<String> {
 
 extendr_module! {
     mod session;
+    fn rs_session_check;
     fn rs_session_create;
     fn rs_session_attach;
     fn rs_session_is_live;

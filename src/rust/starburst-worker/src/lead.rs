@@ -48,7 +48,7 @@ pub(crate) async fn stand_by(
             ids: &*ids,
             lease: manifest.pace.lease,
         };
-        if matches!(leadership.ask(&ground, &me).await, Ok(true)) {
+        if matches!(leadership.ask(&ground, &me, None).await, Ok(true)) {
             break;
         }
         tokio::select! {
@@ -58,7 +58,8 @@ pub(crate) async fn stand_by(
     }
     let deps = Deps { store, launcher, clock: Arc::clone(&clock), ids };
     let client = loop {
-        match Client::attach_as(deps.clone(), manifest.session.clone(), me.clone()).await {
+        match Client::attach_inside_worker(deps.clone(), manifest.session.clone(), me.clone()).await
+        {
             Ok(client) => break client,
             Err(error) => eprintln!("starburst-worker: cannot lead: {}", error.chain().join(": ")),
         }

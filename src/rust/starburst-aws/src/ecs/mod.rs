@@ -52,6 +52,8 @@ pub struct EcsLauncher {
     clock: Arc<dyn Clock>,
     ids: Arc<dyn Ids>,
     watch: Mutex<Watch>,
+    /// Calls that were given up without an answer.
+    unanswered: Mutex<Vec<run_task::Group>>,
     /// What the quota's use was, and when it was asked for.
     used: Mutex<Option<(Duration, f64)>>,
 }
@@ -65,8 +67,8 @@ impl EcsLauncher {
         ids: Arc<dyn Ids>,
     ) -> Self {
         let account = account.in_region(&fleet.region);
-        let (watch, used) = (Mutex::default(), Mutex::default());
-        Self { account, fleet, clock, ids, watch, used }
+        let (watch, unanswered, used) = Default::default();
+        Self { account, fleet, clock, ids, watch, unanswered, used }
     }
 }
 
@@ -102,14 +104,18 @@ impl Launcher for EcsLauncher {
     }
 
     async fn launch_all(&self, specs: &[LaunchSpec]) -> Launched {
-        let mut launched = self.run(specs, &self.fleet.provider).await;
-        if let (Some(fallback), Some(LaunchError::Refused { .. })) =
-            (&self.fleet.fallback, &launched.refused)
-        {
-            let rest = specs.get(launched.workers.len()..).unwrap_or_default();
-            let more = self.run(rest, fallback).await;
-            launched.workers.extend(more.workers);
-            launched.refused = more.refused;
+        let mut launched = self.settle().await.launched;
+        let rest = specs.get(launched.workers.len()..).unwrap_or_default();
+        if self.unanswered.lock().is_empty() && !rest.is_empty() {
+            let started = self.run(rest, &self.fleet.provider).await;
+            let rest = rest.get(started.launched.workers.len()..).unwrap_or_default();
+            launched.workers.extend(started.launched.workers);
+            launched.refused = started.launched.refused;
+            if let (Some(fallback), true) = (&self.fleet.fallback, started.no_capacity) {
+                let more = self.run(rest, fallback).await.launched;
+                launched.workers.extend(more.workers);
+                launched.refused = more.refused;
+            }
         }
         let now = self.clock.now();
         self.watch.lock().started(&launched.workers, now);

@@ -8,13 +8,14 @@ use crate::{
     account::Account,
     call::CallError,
     dates,
-    prices::{self, Architecture, LaunchType, WorkerShape},
+    prices::{self, Architecture, InstanceRate, LaunchType, WorkerShape},
     quotas::{self, Pending, QuotaCode},
 };
 use starburst_core::{
     compute::{Budget, EcsFleet},
     cost::{self, Ceiling},
-    error::Error,
+    error::{Error, ErrorKind},
+    store::Advised,
     waves::{self, Demand, Fleet, Increase, Limits, Quota, WorkerSize},
 };
 
@@ -88,13 +89,13 @@ pub struct Prepared {
     pub message: String,
 }
 
-/// Checks cost and quota, and finds or registers the task definition.
+/// Checks size, cost and quota, and finds or registers the task definition.
 ///
 /// # Errors
-/// [`Error::Cost`] and [`Error::Quota`] for what the user or the account does not allow, and what AWS refuses.
+/// [`Error::Service`] for a size that no instance has room for, [`Error::Cost`] and [`Error::Quota`] for what the user or the account does not allow, and what AWS refuses.
 pub async fn prepare(account: &Account, site: &Site, wanted: &Wanted) -> Result<Prepared, Error> {
     let account = account.in_region(&site.region);
-    let budget = budget(&account, site, wanted).await?;
+    let budget = check(&account, site, wanted).await?;
     let code = quota_code(wanted);
     let quota = quotas::get(&account, code).await.map(Some).or_else(unreadable)?;
     let provider = provider(site, wanted);
@@ -111,6 +112,7 @@ pub async fn prepare(account: &Account, site: &Site, wanted: &Wanted) -> Result<
     let mut words = Quota {
         name: quota_name(code).into(),
         launch_type: if wanted.instance_type.is_none() { "FARGATE" } else { "EC2" }.into(),
+        spot: wanted.spot != Spot::No,
         pending: quota.and_then(|quota| quota.pending).map(increase),
     };
     let size = WorkerSize {
@@ -163,6 +165,22 @@ pub async fn prepare(account: &Account, site: &Site, wanted: &Wanted) -> Result<
         user: wanted.user.clone(),
     };
     Ok(Prepared { fleet, budget, message })
+}
+
+/// What workers cost, and may cost, where they have a size that fits; none when the price is not known.
+///
+/// # Errors
+/// [`Error::Service`] for a size that no instance has room for, and [`Error::Cost`].
+pub async fn check(
+    account: &Account,
+    site: &Site,
+    wanted: &Wanted,
+) -> Result<Option<Budget>, Error> {
+    let (account, shape) = (account.in_region(&site.region), shape(site, wanted));
+    if let Some(rate) = prices::instance_now(&account, &shape).await {
+        must_fit(&shape, &rate)?;
+    }
+    budget(&account, &shape, wanted).await
 }
 
 /// The name of the capacity provider for an instance type, which is that of its stack.
@@ -221,10 +239,9 @@ async fn used(account: &Account, site: &Site, provider: &str) -> Result<f64, Err
     Ok(tasks::vcpu(&there, provider))
 }
 
-async fn budget(account: &Account, site: &Site, wanted: &Wanted) -> Result<Option<Budget>, Error> {
-    let ceiling = wanted.ceiling;
+fn shape(site: &Site, wanted: &Wanted) -> WorkerShape {
     let kind = if wanted.instance_type.is_none() { LaunchType::Fargate } else { LaunchType::Ec2 };
-    let shape = WorkerShape {
+    WorkerShape {
         launch_type: kind,
         cpu: wanted.cpu,
         memory_gib: wanted.memory_mib as f64 / 1024.0,
@@ -234,8 +251,43 @@ async fn budget(account: &Account, site: &Site, wanted: &Wanted) -> Result<Optio
         instance_type: wanted.instance_type.clone(),
         region: site.region.clone(),
         ephemeral_gib: 20,
+    }
+}
+
+/// ECS would wait for ever for an instance that is large enough.
+fn must_fit(shape: &WorkerShape, rate: &InstanceRate) -> Result<(), Error> {
+    if prices::workers_per_instance(shape, rate) > 0 {
+        return Ok(());
+    }
+    let name = shape.instance_type.as_deref().unwrap_or_default();
+    let most = prices::most_memory_gib(shape.cpu, rate);
+    let (subject, message) = if most > 0.0 {
+        let message = format!("`memory` must be at most {most} GB with instance_type = \"{name}\"");
+        ("memory", message)
+    } else {
+        let most = rate.vcpu;
+        ("cpu", format!("`cpu` must be at most {most} with instance_type = \"{name}\""))
     };
-    let Some(price) = prices::worker_price_now(account, &shape).await else {
+    let InstanceRate { vcpu, memory_gib, .. } = rate;
+    let WorkerShape { cpu, memory_gib: asked, .. } = shape;
+    let source = Advised {
+        said: format!(
+            "a worker of {cpu} vCPU and {asked} GB does not fit on an instance of {vcpu} vCPU and {memory_gib} GB, of \
+             which the system takes a part"
+        ),
+        advice: "ask for less, or choose a larger `instance_type`".into(),
+    };
+    let (subject, source) = (Some(subject.to_owned()), source.into());
+    Err(Error::Service { kind: ErrorKind::InvalidInput, message, subject, source })
+}
+
+async fn budget(
+    account: &Account,
+    shape: &WorkerShape,
+    wanted: &Wanted,
+) -> Result<Option<Budget>, Error> {
+    let ceiling = wanted.ceiling;
+    let Some(price) = prices::worker_price_now(account, shape).await else {
         if ceiling.max_hourly_usd.is_some() || ceiling.max_total_usd.is_some() {
             let message = format!(
                 "the price of a worker ({} vCPU, {} GB{}) is not known, so a ceiling on cost cannot be kept; choose \

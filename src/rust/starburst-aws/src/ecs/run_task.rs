@@ -1,4 +1,7 @@
 //! Starting workers: RunTask, ten tasks a call, each call known by a token so that a lost answer starts nothing twice.
+//!
+//! A call that was given up without an answer may have been done. It is made again, unchanged, before any other, so that
+//! its workers are found and not started once more.
 use super::{CONTAINER, EcsLauncher, refused};
 use crate::call::{Call, Service};
 use aws_sdk_ecs::types::{
@@ -6,31 +9,78 @@ use aws_sdk_ecs::types::{
     NetworkConfiguration, PropagateTags, Tag, TaskOverride,
 };
 use starburst_core::{
+    clock::Monotonic,
     ids::WorkerId,
     launch::{LaunchError, LaunchSpec, Launched},
 };
+use std::time::Duration;
 
 /// Tasks that one call starts (AWS, November 2026).
 pub(super) const GROUP: usize = 10;
+/// ECS knows a token for a day, or for an hour after the last of its tasks ended (AWS, November 2026).
+const TOKEN_LASTS: Duration = Duration::from_secs(3_600);
+
+/// Workers that one call starts.
+#[derive(Debug, Clone)]
+pub(super) struct Group {
+    specs: Vec<LaunchSpec>,
+    provider: String,
+    token: String,
+    since: Monotonic,
+}
+
+/// What came of a call, or of several.
+#[derive(Debug, Default)]
+pub(super) struct Started {
+    pub(super) launched: Launched,
+    /// What was refused was refused for lack of capacity, and another provider may have some.
+    pub(super) no_capacity: bool,
+}
+
+impl Started {
+    fn add(&mut self, more: Self) {
+        self.launched.workers.extend(more.launched.workers);
+        self.launched.refused = more.launched.refused;
+        self.no_capacity = more.no_capacity;
+    }
+}
 
 impl EcsLauncher {
     /// Starts a worker for each of these with one provider, as far as there is room.
-    pub(super) async fn run(&self, specs: &[LaunchSpec], provider: &str) -> Launched {
-        let mut launched = Launched::default();
-        for group in specs.chunks(GROUP) {
-            let one = self.run_group(group, provider).await;
-            launched.workers.extend(one.workers);
-            if one.refused.is_some() {
-                launched.refused = one.refused;
+    pub(super) async fn run(&self, specs: &[LaunchSpec], provider: &str) -> Started {
+        let mut started = Started::default();
+        for specs in specs.chunks(GROUP) {
+            let group = Group {
+                specs: specs.to_vec(),
+                provider: provider.to_owned(),
+                token: self.token(),
+                since: self.clock.now(),
+            };
+            started.add(self.run_group(group).await);
+            if started.launched.refused.is_some() {
                 break;
             }
         }
-        launched
+        started
     }
 
-    async fn run_group(&self, group: &[LaunchSpec], provider: &str) -> Launched {
-        let Some(first) = group.first() else {
-            return Launched::default();
+    /// Makes the calls again that were given up without an answer. The workers they started are no news to the quota or
+    /// a ceiling, which had room for them then.
+    pub(super) async fn settle(&self) -> Started {
+        let mut started = Started::default();
+        let mut open = std::mem::take(&mut *self.unanswered.lock());
+        let now = self.clock.now();
+        open.retain(|group| now.since(group.since) < TOKEN_LASTS);
+        for group in open {
+            started.add(self.run_group(group).await);
+        }
+        started
+    }
+
+    async fn run_group(&self, group: Group) -> Started {
+        let Group { specs, provider, token, .. } = &group;
+        let Some(first) = specs.first() else {
+            return Started::default();
         };
         let fleet = &self.fleet;
         let call = Call::new(Service::Ecs, "RunTask").on(&fleet.cluster);
@@ -44,7 +94,7 @@ impl EcsLauncher {
             &fleet.store,
             &fleet.region,
             first,
-            group.len(),
+            specs.len(),
         )));
         let tag = |key: &str, value: &str| Tag::builder().key(key).value(value).build();
         let mut request = self
@@ -53,8 +103,8 @@ impl EcsLauncher {
             .run_task()
             .cluster(&fleet.cluster)
             .task_definition(&fleet.task_definition)
-            .count(i32::try_from(group.len()).unwrap_or(1))
-            .client_token(self.token())
+            .count(i32::try_from(specs.len()).unwrap_or(1))
+            .client_token(token)
             .started_by(first.session.as_str())
             .capacity_provider_strategy(strategy)
             .overrides(TaskOverride::builder().container_overrides(container.build()).build())
@@ -69,24 +119,38 @@ impl EcsLauncher {
             }
         }
         match request.send().await {
-            Ok(answer) => Launched {
-                workers: answer
-                    .tasks()
-                    .iter()
-                    .filter_map(|task| worker_of(task.task_arn()?))
-                    .collect(),
-                refused: answer.failures().first().map(|failure| no_room(provider, failure)),
-            },
+            Ok(answer) => {
+                let workers = answer.tasks().iter().filter_map(|task| worker_of(task.task_arn()?));
+                let failure = answer.failures().first();
+                Started {
+                    launched: Launched {
+                        workers: workers.collect(),
+                        refused: failure.map(|failure| no_room(provider, failure)),
+                    },
+                    no_capacity: failure.and_then(Failure::reason).is_some_and(is_no_capacity),
+                }
+            }
             Err(error) => {
                 let error = self.account.sdk_error(&call, &error);
-                Launched { workers: Vec::new(), refused: Some(refused(error)) }
+                let no_capacity = is_no_capacity(&error.words());
+                if error.meaning().passes() {
+                    self.unanswered.lock().push(group);
+                }
+                let launched = Launched { workers: Vec::new(), refused: Some(refused(error)) };
+                Started { launched, no_capacity }
             }
         }
     }
 }
 
-fn failed(message: String) -> Launched {
-    Launched { workers: Vec::new(), refused: Some(LaunchError::Failed { message }) }
+fn failed(message: String) -> Started {
+    let launched = Launched { workers: Vec::new(), refused: Some(LaunchError::Failed { message }) };
+    Started { launched, no_capacity: false }
+}
+
+/// Whether these words are about room, on Fargate or on the instances there are, and not about the account's quota.
+fn is_no_capacity(words: &str) -> bool {
+    words.starts_with("RESOURCE:") || words.to_lowercase().contains("capacity is unavailable")
 }
 
 fn network(
@@ -170,6 +234,15 @@ mod tests {
                 .contains("quota is used up")
         );
         assert!(words("AGENT").contains("does not answer"));
+    }
+
+    #[test]
+    fn only_a_lack_of_room_is_a_lack_of_capacity() {
+        assert!(is_no_capacity("Capacity is unavailable at this time. Please try again later"));
+        assert!(is_no_capacity("RESOURCE:CPU"));
+        assert!(!is_no_capacity("AGENT"));
+        let quota = "You've reached the limit on the number of vCPUs you can run concurrently";
+        assert!(!is_no_capacity(quota));
     }
 
     #[test]

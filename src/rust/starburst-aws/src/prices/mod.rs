@@ -1,11 +1,12 @@
 //! What a worker costs, from a dated table, for when the Pricing API may not be asked.
 //!
 //! A ceiling on cost must not be too late, so what is not known is estimated on the dear side, and the price says
-//! that it is an estimate. Left out: storage and requests on S3, logs, traffic, tax, and an instance's own disk.
+//! that it is an estimate. Left out: storage on S3, logs, traffic, tax, and an instance's own disk. Requests to S3 are priced
+//! in `starburst_core::cost`.
 mod now;
 mod tables;
 
-pub use now::worker_price_now;
+pub use now::{instance_now, worker_price_now};
 
 use starburst_core::cost::Price;
 use std::time::Duration;
@@ -224,6 +225,16 @@ pub fn workers_per_instance(shape: &WorkerShape, rate: &InstanceRate) -> u32 {
     let by_memory = rate.memory_gib * USABLE_MEMORY / shape.memory_gib;
     // The cast ends at 0 and at the largest number, which is what is meant.
     by_cpu.min(by_memory).floor() as u32
+}
+
+/// The most memory that a worker with so many vCPU can have on an instance, in whole GB, or halves below 4; 0 where
+/// it has not so many.
+pub fn most_memory_gib(cpu: f64, rate: &InstanceRate) -> f64 {
+    if cpu > f64::from(rate.vcpu) {
+        return 0.0;
+    }
+    let usable = rate.memory_gib * USABLE_MEMORY;
+    if usable < 4.0 { (usable * 2.0).floor() / 2.0 } else { usable.floor() }
 }
 
 fn is_size(shape: &WorkerShape) -> bool {

@@ -53,6 +53,21 @@ fn a_price_list_is_documents_in_strings() {
 }
 
 #[test]
+fn an_instance_type_has_a_price_and_a_size() {
+    let with = |memory: &str| {
+        let mut product = product("BoxUsage:u-6tb1.metal", "54.6");
+        product["product"]["attributes"] = json!({ "vcpu": "448", "memory": memory });
+        InstanceProduct::read(&product)
+    };
+    let large = InstanceProduct { usd_per_hour: 54.6, vcpu: 448, memory_gib: 6144.0 };
+    assert_eq!(with("6,144 GiB"), Some(large));
+    assert_eq!(with("0.5 GiB").unwrap().memory_gib, 0.5);
+    for odd in ["", "NA", "-1 GiB", "NaN GiB", "much"] {
+        assert_eq!(with(odd), None, "{odd}");
+    }
+}
+
+#[test]
 fn the_last_spot_price_of_each_zone_counts() {
     let row = |zone: &str, price: &str, at: &str| {
         format!(

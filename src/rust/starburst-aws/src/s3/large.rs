@@ -146,7 +146,7 @@ pub(super) async fn get(
         }
         Ok(bytes)
     };
-    let mut whole = store.one_try(Call::Get, key, part, head).await?;
+    let mut whole = store.in_time(Call::Get, key, part, head).await?;
     drop(first);
     let starts = (whole.len() as u64..len).step_by(PART);
     let mut ranges = stream::iter(starts)

@@ -11,9 +11,13 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use bytes::Bytes;
 use starburst_core::{
     key::Key,
-    store::{ETag, Entry, Object, Store, StoreError},
+    store::{ETag, Entry, Object, Requests, Store, StoreError},
 };
-use std::{future::Future, time::Duration};
+use std::{
+    future::Future,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 
 /// What one try may take besides moving its bytes.
 const TRY_LIMIT: Duration = Duration::from_secs(20);
@@ -25,6 +29,14 @@ const SLOWEST: u64 = 64 << 10;
 pub struct S3Store {
     pub(super) client: Client,
     pub(super) place: Place,
+    sent: Sent,
+}
+
+/// Requests that were sent, by what they cost.
+#[derive(Debug, Default)]
+struct Sent {
+    writes: AtomicU64,
+    reads: AtomicU64,
 }
 
 /// The condition of a write.
@@ -55,7 +67,7 @@ impl Condition<'_> {
 impl S3Store {
     /// Objects of this bucket, by this client. The client must not try again by itself.
     pub fn new(client: Client, location: S3Location, access: Access) -> Self {
-        Self { client, place: Place { location, access } }
+        Self { client, place: Place { location, access }, sent: Sent::default() }
     }
 
     pub(super) fn bucket(&self) -> &str {
@@ -66,8 +78,25 @@ impl S3Store {
         format!("{}{key}", self.place.location.prefix)
     }
 
-    /// Waits for one try, and no longer than moving `bytes` over a slow line takes.
+    /// Sends one request and waits for its answer, no longer than moving `bytes` over a slow line takes.
     pub(super) async fn one_try<T>(
+        &self,
+        call: Call,
+        key: &Key,
+        bytes: u64,
+        sent: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        match call {
+            Call::Create | Call::Replace | Call::List => &self.sent.writes,
+            Call::Get | Call::Head => &self.sent.reads,
+            Call::Delete => return self.in_time(call, key, bytes, sent).await,
+        }
+        .fetch_add(1, Ordering::Relaxed);
+        self.in_time(call, key, bytes, sent).await
+    }
+
+    /// Waits no longer than moving `bytes` over a slow line takes.
+    pub(super) async fn in_time<T>(
         &self,
         call: Call,
         key: &Key,
@@ -130,7 +159,7 @@ impl S3Store {
                 let body = answer.body.collect().await;
                 body.map_err(|e| self.place.broken_body(key, &e))
             };
-            self.one_try(Call::Get, key, len, collected).await?.into_bytes()
+            self.in_time(Call::Get, key, len, collected).await?.into_bytes()
         };
         Ok(Some(Object { body, etag }))
     }
@@ -257,5 +286,10 @@ impl Store for S3Store {
             }
         };
         self.one_try(Call::Delete, key, 0, sent).await
+    }
+
+    fn requests(&self) -> Requests {
+        let count = |sent: &AtomicU64| sent.load(Ordering::Relaxed);
+        Requests { writes: count(&self.sent.writes), reads: count(&self.sent.reads) }
     }
 }

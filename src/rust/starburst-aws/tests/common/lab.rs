@@ -175,3 +175,8 @@ pub(crate) fn specs(session: &str, count: u32) -> Vec<LaunchSpec> {
     };
     (0..count).map(spec).collect()
 }
+
+/// The tasks that these workers are.
+pub(crate) fn names(workers: &[WorkerId]) -> Vec<String> {
+    workers.iter().map(ToString::to_string).collect()
+}

@@ -1,18 +1,27 @@
 //! The budget: what the workers have cost so far, and the end of a session that has cost what it may.
-use super::{Client, fleet::Lost};
+use super::{
+    Client,
+    fleet::{Fleet, Lost},
+};
 use crate::{
-    compute::Budget,
-    cost::{self, Span, Verdict},
+    clock::UnixMillis,
+    compute::{Budget, Compute},
+    cost::{self, Span, Tally, Verdict},
     error::Error,
     heartbeat::Heartbeat,
+    lead::Lead,
     patrol,
+    store::Requests,
+    update,
 };
 
 /// What a session has cost, in US dollars.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Spent {
-    /// All its workers, up to now.
+    /// All of it, up to now.
     pub total_usd: f64,
+    /// The part of it that was for requests to the store.
+    pub requests_usd: f64,
     /// An hour of those that are there.
     pub hourly_usd: f64,
 }
@@ -30,7 +39,7 @@ impl Client {
             return Ok(());
         };
         let spent = self.add_up(&budget, dead).await?;
-        let message = budget.ceiling.words(spent.total_usd).unwrap_or_default();
+        let message = budget.ceiling.words(spent.total_usd, spent.requests_usd).unwrap_or_default();
         match cost::check(&budget.ceiling, spent.total_usd) {
             Verdict::Fine => return Ok(()),
             Verdict::Alert => {
@@ -64,7 +73,9 @@ impl Client {
             if let Some(beat) = patrol.read(&*self.deps.store, &self.keys, &worker).await? {
                 let end = over.map(|_| last_sign(&beat));
                 let span = Span { start: beat.started_at, end };
-                self.fleet.lock().bill.note(&worker, span, &budget.price);
+                let mut fleet = self.fleet.lock();
+                fleet.bill.note(&worker, span, &budget.price);
+                fleet.bill.note_requests(&worker, beat.requests);
             }
         }
         for (worker, _, beat) in dead {
@@ -75,26 +86,83 @@ impl Client {
                 fleet.bill.note(worker, span, &budget.price);
             }
         }
-        let fleet = self.fleet.lock();
-        Ok(Spent { total_usd: fleet.bill.total(now), hourly_usd: fleet.bill.usd_per_hour() })
+        let mut fleet = self.fleet.lock();
+        if let Some(kept) = fleet.inherited.take() {
+            fleet.bill.carry(&kept, self.own_requests());
+        }
+        Ok(self.spent_by(&fleet, now))
     }
 
-    /// What the session has cost so far, by the records of its workers as [`workers`](Client::workers) returned them;
-    /// `None` where nothing costs anything.
-    pub fn spent(&self, workers: &[(Heartbeat, patrol::Verdict)]) -> Option<Spent> {
-        let budget = self.manifest().budget?;
-        let now = self.deps.clock.wall();
+    fn spent_by(&self, fleet: &Fleet, now: UnixMillis) -> Spent {
+        let tally = fleet.bill.tally(now, self.own_requests());
+        Spent {
+            total_usd: tally.total_usd(),
+            requests_usd: cost::s3_requests(tally.requests),
+            hourly_usd: fleet.bill.usd_per_hour(),
+        }
+    }
+
+    /// The requests of this process, where no worker counts them as its own.
+    fn own_requests(&self) -> Requests {
+        if self.inside_worker { Requests::default() } else { self.deps.store.requests() }
+    }
+
+    /// What is to be written to the lead: the bill of whoever leads.
+    pub(super) fn tally_to_keep(&self) -> Option<Tally> {
+        self.manifest.lock().value.budget.as_ref()?;
+        let (now, own) = (self.deps.clock.wall(), self.own_requests());
+        let fleet = self.fleet.lock();
+        (fleet.led && fleet.inherited.is_none()).then(|| fleet.bill.tally(now, own))
+    }
+
+    /// Brings the bill up to date before the lead is laid down: nobody may look at the workers for long.
+    pub(super) async fn settle_bill(&self) {
+        let leads = self.shares_the_lead() && self.fleet.lock().led;
+        let Some(budget) = self.manifest().budget.filter(|_| leads) else {
+            return;
+        };
+        // What cannot be looked at now stays as it was seen last.
+        if let Ok((_, dead)) = self.muster().await {
+            let _ = self.add_up(&budget, &dead).await;
+        }
+    }
+
+    /// What the session has cost so far, by the records of its workers as [`workers`](Client::workers) returned them,
+    /// and by what was written down before. `None` where the price of a worker is not known.
+    ///
+    /// # Errors
+    /// A failure of the store.
+    pub async fn spent(
+        &self,
+        workers: &[(Heartbeat, patrol::Verdict)],
+    ) -> Result<Option<Spent>, Error> {
+        let manifest = self.manifest();
+        if manifest.budget.is_none() && manifest.compute != Compute::Local {
+            return Ok(None);
+        }
+        let kept = if self.shares_the_lead() && !self.fleet.lock().led {
+            let lead = update::read::<Lead>(&*self.deps.store, &self.keys.lead()).await?;
+            lead.and_then(|lead| lead.value.spent)
+        } else {
+            None
+        };
         let mut fleet = self.fleet.lock();
         for (beat, verdict) in workers {
-            let over = matches!(verdict, patrol::Verdict::Dead(_));
-            let span = Span { start: beat.started_at, end: over.then(|| last_sign(beat)) };
-            fleet.bill.note(&beat.worker, span, &budget.price);
+            if let Some(budget) = &manifest.budget {
+                let over = matches!(verdict, patrol::Verdict::Dead(_));
+                let span = Span { start: beat.started_at, end: over.then(|| last_sign(beat)) };
+                fleet.bill.note(&beat.worker, span, &budget.price);
+            }
+            fleet.bill.note_requests(&beat.worker, beat.requests);
         }
-        Some(Spent { total_usd: fleet.bill.total(now), hourly_usd: fleet.bill.usd_per_hour() })
+        if let Some(kept) = kept {
+            fleet.bill.carry(&kept, self.own_requests());
+        }
+        Ok(Some(self.spent_by(&fleet, self.deps.clock.wall())))
     }
 }
 
 /// When a worker that is gone was last there.
-fn last_sign(beat: &Heartbeat) -> crate::clock::UnixMillis {
+fn last_sign(beat: &Heartbeat) -> UnixMillis {
     beat.at.max(beat.started_at)
 }

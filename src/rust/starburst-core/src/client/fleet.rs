@@ -3,7 +3,7 @@ use super::{Client, watch::Depth};
 use crate::{
     clock::Monotonic,
     compute::Compute,
-    cost::{Bill, Span},
+    cost::{Bill, Span, Tally},
     error::Error,
     heartbeat::{Heartbeat, WorkerState},
     ids::{PartId, SessionId, WorkerId},
@@ -41,9 +41,11 @@ pub(super) struct Fleet {
     /// No worker was there at the last look, so nothing is spent while no task is open.
     deserted: bool,
     /// It led at the last look, and knows what was started by whoever led before.
-    led: bool,
+    pub(super) led: bool,
     /// What the workers have cost.
     pub(super) bill: Bill,
+    /// What it had come to when the lead was taken, until the workers that are known were looked at.
+    pub(super) inherited: Option<Tally>,
     /// What is to be said of the cost, or that it was said.
     pub(super) alert: Option<Option<String>>,
 }
@@ -151,8 +153,9 @@ impl Client {
         let there = self.deps.launcher.workers_of(self.session()).await?;
         let (now, wall) = (self.deps.clock.now(), self.deps.clock.wall());
         let budget = self.manifest().budget;
+        let kept = self.leadership.lock().await.kept();
         let mut fleet = self.fleet.lock();
-        fleet.led = true;
+        (fleet.led, fleet.inherited) = (true, kept);
         let before = fleet.started.len();
         for worker in there {
             if let Some(budget) = &budget {
@@ -189,7 +192,7 @@ impl Client {
     }
 
     /// Counts the living, started ones that have not spoken included, and lists the dead.
-    async fn muster(&self) -> Result<(u64, Vec<Lost>), Error> {
+    pub(super) async fn muster(&self) -> Result<(u64, Vec<Lost>), Error> {
         let mut patrol = self.patrol.lock().await;
         let (store, clock, pace) = (&*self.deps.store, &*self.deps.clock, self.pace());
         patrol.look(store, &self.keys, clock, pace.lease).await?;

@@ -9,13 +9,14 @@ impl Client {
             return Ok(true);
         }
         let mut leadership = self.leadership.lock().await;
-        leadership.ask(&self.ground(), &self.id).await
+        leadership.ask(&self.ground(), &self.id, self.tally_to_keep()).await
     }
 
     /// Lays the lead down, so that another can take it at once.
     pub async fn lay_down_lead(&self) {
+        self.settle_bill().await;
         let mut leadership = self.leadership.lock().await;
-        leadership.lay_down(&self.ground(), &self.id).await;
+        leadership.lay_down(&self.ground(), &self.id, self.tally_to_keep()).await;
     }
 
     fn ground(&self) -> Ground<'_> {

@@ -2,10 +2,12 @@
 use super::{Client, Deps, Summary};
 use crate::{
     clock::UnixMillis,
+    compute::Compute,
     envelope::{self, Kind},
     error::Error,
     ids::{PartId, SessionId, TaskId, WorkerId},
     key::{self, OfPart, SessionKeys},
+    lead::Lead,
     ledger::{Counts, Ledger},
     manifest::{Lifetime, Manifest, SessionState},
     mutation::{Rule, is_broken},
@@ -35,6 +37,8 @@ pub struct SessionRow {
     pub tasks: Summary,
     /// When a task was last submitted or ended, on the clock of whoever did that.
     pub last_activity: UnixMillis,
+    /// What it has cost in US dollars, as whoever led wrote it down last; `None` where only its own clients know.
+    pub cost_usd: Option<f64>,
 }
 
 impl Client {
@@ -289,10 +293,33 @@ pub async fn list_sessions(deps: &Deps) -> Result<Vec<SessionRow>, Error> {
             Err(other) => return Err(other),
         };
         let last_activity = active.max(manifest.created_at);
-        rows.push(SessionRow { manifest, tasks, last_activity });
+        let cost_usd = kept_cost(&*deps.store, &keys, &manifest).await?;
+        rows.push(SessionRow { manifest, tasks, last_activity, cost_usd });
     }
     rows.sort_by_key(|row| row.manifest.created_at);
     Ok(rows)
+}
+
+/// What a listing can know of a session's cost without looking at its workers.
+async fn kept_cost(
+    store: &dyn Store,
+    keys: &SessionKeys,
+    manifest: &Manifest,
+) -> Result<Option<f64>, Error> {
+    match (&manifest.compute, &manifest.lifetime) {
+        (Compute::Local, _) => Ok(manifest.pace.looks_are_free().then_some(0.0)),
+        (Compute::Ecs(_), Lifetime::Owned) => Ok(None),
+        (Compute::Ecs(_), Lifetime::Detached) if manifest.budget.is_none() => Ok(None),
+        (Compute::Ecs(_), Lifetime::Detached) => {
+            match update::read::<Lead>(store, &keys.lead()).await {
+                // Nobody has led, so nothing was started.
+                Ok(None) => Ok(Some(0.0)),
+                Ok(Some(lead)) => Ok(lead.value.spent.map(|spent| spent.total_usd())),
+                Err(Error::Damaged { .. } | Error::Version { .. }) => Ok(None),
+                Err(other) => Err(other),
+            }
+        }
+    }
 }
 
 async fn count_tasks(

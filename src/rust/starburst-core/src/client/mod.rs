@@ -105,6 +105,8 @@ pub struct Client {
     deps: Deps,
     keys: SessionKeys,
     id: ClientId,
+    /// It is part of a worker, and shares its store.
+    inside_worker: bool,
     manifest: Mutex<Versioned<Manifest>>,
     uploads: Arc<Uploads>,
     downloads: Arc<Downloads>,
@@ -220,7 +222,7 @@ impl Client {
         let body = envelope::encode(Kind::Manifest, &manifest)?;
         // The id is fresh: an object that is there is ours.
         let etag = pulse::overwrite(&*deps.store, &key, body, None).await?;
-        Ok(Self::start(deps, id, Versioned { value: manifest, etag: Some(etag) }))
+        Ok(Self::start(deps, id, false, Versioned { value: manifest, etag: Some(etag) }))
     }
 
     /// Attaches to a session that exists.
@@ -229,21 +231,30 @@ impl Client {
     /// No such session, another version, or a failure of the store.
     pub async fn attach(deps: Deps, session: SessionId) -> Result<Arc<Self>, Error> {
         let id = ClientId::fresh(&*deps.ids);
-        Self::attach_as(deps, session, id).await
+        Self::attach_as(deps, session, id, false).await
     }
 
-    /// Attaches to a session that exists, by this id.
+    /// Attaches to a session that exists, from inside a worker, by this id.
     ///
     /// # Errors
     /// As [`attach`](Client::attach).
-    pub async fn attach_as(
+    pub async fn attach_inside_worker(
         deps: Deps,
         session: SessionId,
         id: ClientId,
     ) -> Result<Arc<Self>, Error> {
+        Self::attach_as(deps, session, id, true).await
+    }
+
+    async fn attach_as(
+        deps: Deps,
+        session: SessionId,
+        id: ClientId,
+        inside_worker: bool,
+    ) -> Result<Arc<Self>, Error> {
         let keys = SessionKeys::new(session);
         let manifest = worker::admit(&*deps.store, &keys).await?;
-        let client = Self::start(deps, id, manifest);
+        let client = Self::start(deps, id, inside_worker, manifest);
         // Left early, by a failure or by whoever abandons the wait, it must not go on in the background.
         let guard = StopOnDrop(Some(Arc::clone(&client)));
         client.refresh().await?;
@@ -251,7 +262,12 @@ impl Client {
         Ok(client)
     }
 
-    fn start(deps: Deps, id: ClientId, manifest: Versioned<Manifest>) -> Arc<Self> {
+    fn start(
+        deps: Deps,
+        id: ClientId,
+        inside_worker: bool,
+        manifest: Versioned<Manifest>,
+    ) -> Arc<Self> {
         let keys = SessionKeys::new(manifest.value.session.clone());
         let store = || Arc::clone(&deps.store);
         let cache = Arc::new(MemoryCache::new(CACHE_BYTES));
@@ -261,6 +277,7 @@ impl Client {
             deps,
             keys,
             id,
+            inside_worker,
             manifest: Mutex::new(manifest),
             buffer: Mutex::default(),
             board: Mutex::default(),

@@ -37,11 +37,12 @@ impl Client {
 
 /// What a user is told of a quota below one worker.
 fn in_words(small: &waves::TooSmall, manifest: &Manifest, requested: u32) -> String {
-    let (on_fargate, name) = match &manifest.compute {
-        Compute::Ecs(fleet) => (fleet.is_fargate(), fleet.quota_name.clone()),
-        Compute::Local => (false, "local".to_owned()),
+    let (on_fargate, spot, name) = match &manifest.compute {
+        Compute::Ecs(fleet) => (fleet.is_fargate(), fleet.is_spot(), fleet.quota_name.clone()),
+        Compute::Local => (false, false, "local".to_owned()),
     };
-    let quota = waves::Quota { name, launch_type: manifest.launch_type.clone(), pending: None };
+    let quota =
+        waves::Quota { name, launch_type: manifest.launch_type.clone(), spot, pending: None };
     let memory_mib = u32::try_from(manifest.memory_mib).unwrap_or(u32::MAX);
     let size = waves::WorkerSize { cpu: manifest.cpu, memory_mib, on_fargate };
     waves::refuse(small, &quota, &size, requested)

@@ -155,7 +155,7 @@ fn others_use_what_the_own_fleet_does_not() {
 }
 
 fn fargate(pending: Option<Increase>) -> Quota {
-    Quota { name: "Fargate".into(), launch_type: "FARGATE".into(), pending }
+    Quota { name: "Fargate".into(), launch_type: "FARGATE".into(), spot: false, pending }
 }
 
 const SIZE: WorkerSize = WorkerSize { cpu: 4.0, memory_mib: 8 * 1024, on_fargate: true };
@@ -238,6 +238,19 @@ fn a_quota_of_zero_is_refused_with_the_command() {
         "the Fargate quota is 2.5 vCPU, 0.5 in use by others, and one worker needs 4 vCPU: none can \
          start. With cpu = 2: 1 at a time. Request 10 vCPU? \
          starburst_request_quota_increase(vcpus = 10, launch_type = \"FARGATE\")"
+    );
+}
+
+#[test]
+fn the_command_for_a_quota_of_spot_says_so() {
+    let spot =
+        Quota { name: "EC2 Spot".into(), launch_type: "EC2".into(), spot: true, pending: None };
+    let text = said(&spot, SIZE, limits(Some(0.0), 0.0, None), 10);
+    assert!(
+        text.ends_with(
+            "starburst_request_quota_increase(vcpus = 40, launch_type = \"EC2\", use_spot = TRUE)"
+        ),
+        "{text}"
     );
 }
 

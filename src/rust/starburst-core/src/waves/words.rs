@@ -10,6 +10,8 @@ pub struct Quota {
     pub name: String,
     /// As `starburst_request_quota_increase()` takes it, such as `FARGATE`.
     pub launch_type: String,
+    /// Whether it is that of Spot.
+    pub spot: bool,
     /// An increase that was asked for and not decided.
     pub pending: Option<Increase>,
 }
@@ -40,7 +42,7 @@ pub struct WorkerSize {
 ///
 /// ```
 /// # use starburst_core::waves::*;
-/// # let quota = Quota { name: "Fargate".into(), launch_type: "FARGATE".into(), pending: None };
+/// # let quota = Quota { name: "Fargate".into(), launch_type: "FARGATE".into(), spot: false, pending: None };
 /// # let size = WorkerSize { cpu: 4.0, memory_mib: 8192, on_fargate: true };
 /// let limits = Limits { vcpu: Some(100.0), used_by_others: 20.0, most_workers: None };
 /// let fleet = Fleet { vcpu_each: 4.0, running: 0, starting: 0 };
@@ -120,8 +122,9 @@ fn increase(quota: &Quota, needed: f64) -> String {
         return format!("An increase to {vcpu} vCPU is pending since {since}{case}.");
     }
     let ask = quota_to_ask_for(needed);
+    let spot = if quota.spot { ", use_spot = TRUE" } else { "" };
     format!(
-        "Request {ask} vCPU? starburst_request_quota_increase(vcpus = {ask}, launch_type = \"{}\")",
+        "Request {ask} vCPU? starburst_request_quota_increase(vcpus = {ask}, launch_type = \"{}\"{spot})",
         quota.launch_type
     )
 }

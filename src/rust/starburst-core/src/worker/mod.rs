@@ -336,6 +336,7 @@ impl Worker {
             let mut beat = self.shared.beat.lock();
             beat.beat += 1;
             beat.at = self.deps.clock.wall();
+            beat.requests = self.deps.store.requests();
             beat.state = WorkerState::Left { reason, fault };
             beat.clone()
         };

@@ -8,7 +8,7 @@ use crate::{
     key::{Key, SessionKeys},
     manifest::{Lifetime, Manifest, SessionState},
     pace::Pace,
-    store::{ETag, Store, StoreError},
+    store::{ETag, Requests, Store, StoreError},
     update::{self, Versioned},
 };
 use bytes::Bytes;
@@ -103,6 +103,7 @@ impl Pulse {
             let mut beat = self.shared.beat.lock();
             beat.beat += 1;
             beat.at = self.clock.wall();
+            beat.requests = self.store.requests();
             beat.clone()
         };
         let body = envelope::encode(Kind::Heartbeat, &beat)?;
@@ -371,5 +372,6 @@ pub fn first_beat(worker: WorkerId, process: ProcessId, clock: &dyn Clock) -> He
         finished: 0,
         busy_ms: 0,
         disturbed: 0,
+        requests: Requests::default(),
     }
 }

@@ -19,6 +19,7 @@ use starburst_core::{
     results::{ResultBatch, ResultRef},
     segment::{Segment, SegmentFrames, SegmentIndex, TaskHeader, TaskKind},
     signal::Signal,
+    store::Requests,
 };
 use std::time::Duration;
 
@@ -194,6 +195,7 @@ fn heartbeat(beat: u64, state: WorkerState) -> Heartbeat {
         finished: 7,
         busy_ms: 123_456,
         disturbed: 2,
+        requests: Requests::default(),
     }
 }
 

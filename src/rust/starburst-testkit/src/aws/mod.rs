@@ -134,9 +134,9 @@ impl AwsServer {
     /// Makes an S3 part of this stand-in: its requests go into the same record, and it takes over buckets that moto has.
     pub fn attach(&self, s3: &S3Server) {
         let state = self.state.clone();
-        s3.set_observer(move |operation, bucket, key| {
+        s3.set_observer(move |operation, bucket, key, headers| {
             let body = serde_json::json!({ "Bucket": bucket, "Key": key });
-            state.record.add("s3", operation.name(), &body);
+            state.record.add("s3", operation.name(), &body, headers);
         });
         if let Some(moto) = self.state.settings.moto.clone() {
             s3.set_origin(move |bucket| {

@@ -98,7 +98,7 @@ async fn handle(
     let body = if body.is_empty() { b"{}" } else { body };
     let body: Value = serde_json::from_slice(body)
         .map_err(|error| AwsFailure::serialization(error.to_string()))?;
-    state.record.add(service.name(), operation, &body);
+    state.record.add(service.name(), operation, &body, headers);
     let fault = state.rules.lock().choose(Stage::Request, operation, None, now());
     let lost = fault == Some(Fault::LostAnswer);
     if let Some(failure) =

@@ -69,7 +69,7 @@ pub(super) async fn answer(
     let (operation, key) = Operation::of(request.method(), request.uri());
     let bucket = request.uri().path().trim_start_matches('/').split('/').next();
     let bucket = bucket.unwrap_or_default().to_owned();
-    state.observe(operation, &bucket, &key);
+    state.observe(operation, &bucket, &key, request.headers());
     let in_flight = state.tally.request(operation);
     // The whole body first, so that an early answer does not meet a client that is still sending.
     let (head, body) = request.into_parts();

@@ -31,6 +31,7 @@ pub use operation::Operation;
 pub use pace::{Latency, Limits};
 
 use bytes::Bytes;
+use hyper::HeaderMap;
 use state::State;
 use std::{io, net::SocketAddr, sync::Arc};
 use tokio::{net::TcpListener, task::JoinHandle};
@@ -92,7 +93,10 @@ impl S3Server {
     }
 
     /// Tells of each request: operation, bucket, and key.
-    pub fn set_observer(&self, observer: impl Fn(Operation, &str, &str) + Send + Sync + 'static) {
+    pub fn set_observer(
+        &self,
+        observer: impl Fn(Operation, &str, &str, &HeaderMap) + Send + Sync + 'static,
+    ) {
         self.state.outside.lock().observer = Some(Arc::new(observer));
     }
 

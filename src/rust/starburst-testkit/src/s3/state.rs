@@ -9,6 +9,7 @@ use super::{
     service::Service,
 };
 use bytes::Bytes;
+use hyper::HeaderMap;
 use parking_lot::Mutex;
 use s3s::{
     auth::SimpleAuth,
@@ -31,8 +32,8 @@ const SEED: u64 = 20_261_101;
 pub(super) type Origin = Arc<dyn Fn(String) -> Asked + Send + Sync>;
 /// The answer to that.
 pub(super) type Asked = Pin<Box<dyn Future<Output = bool> + Send>>;
-/// Told of an operation, its bucket and its key.
-pub(super) type Observer = Arc<dyn Fn(Operation, &str, &str) + Send + Sync>;
+/// Told of an operation, its bucket, its key and its headers.
+pub(super) type Observer = Arc<dyn Fn(Operation, &str, &str, &HeaderMap) + Send + Sync>;
 
 /// What a server has to do with the world around it.
 #[derive(Default)]
@@ -153,10 +154,16 @@ impl State {
         }
     }
 
-    pub(super) fn observe(&self, operation: Operation, bucket: &str, key: &str) {
+    pub(super) fn observe(
+        &self,
+        operation: Operation,
+        bucket: &str,
+        key: &str,
+        headers: &HeaderMap,
+    ) {
         let observer = self.outside.lock().observer.clone();
         if let Some(observer) = observer {
-            observer(operation, bucket, key);
+            observer(operation, bucket, key, headers);
         }
     }
 

@@ -43,6 +43,8 @@ pub(super) fn command(state: &State, task: &Task) -> io::Result<Command> {
             .env("AWS_REGION", &state.settings.region)
             .env("AWS_DEFAULT_REGION", &state.settings.region)
             .env("AWS_EXECUTION_ENV", "AWS_ECS_FARGATE");
+    } else {
+        command.env("AWS_EXECUTION_ENV", "AWS_ECS_EC2");
     }
     command
         .envs(pairs(task.definition.container()))
