@@ -45,6 +45,10 @@
 #' 3600) as they are when the session is made. A worker whose process is known to
 #' have ended loses them at once. Whatever a worker says after that does not count.
 #'
+#' With `options(starburst.backup_tasks = TRUE)`, as it is when the session is made, a worker that
+#' has nothing else to do joins a task that takes three times as long as the others,
+#' and the first of the two that is done counts. The task's code then runs twice at once.
+#'
 #' @inheritParams starburst
 #' @param session_timeout (number) Seconds without work after which a worker
 #'   leaves. Default 3600.

@@ -95,6 +95,8 @@ native_config <- function(settings, detached, call = rlang::caller_env()) {
   libraries <- paste(.libPaths(), collapse = .Platform$path.sep)
   attempts <- getOption("starburst.max_attempts", 3)
   check_number(attempts, "options(starburst.max_attempts = )", 1, 1000, rlang::caller_env(), whole = TRUE)
+  backup <- getOption("starburst.backup_tasks", FALSE)
+  check_flag(backup, "options(starburst.backup_tasks = )", rlang::caller_env())
   # 0 stands for what fits the store.
   lease <- getOption("starburst.lease", 0)
   if (!identical(lease, 0)) {
@@ -109,6 +111,7 @@ native_config <- function(settings, detached, call = rlang::caller_env()) {
       logs = log_directory(detached),
       durable = detached,
       max_attempts = as.numeric(attempts),
+      backup_tasks = backup,
       lease = lease,
       worker_program = worker_program(),
       r_home = R.home(),

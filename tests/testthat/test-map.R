@@ -44,6 +44,21 @@ test_that("what elements print, say and warn is shown in their order", {
   expect_identical(said, c("said 1\n", "said 2\n", "warned 2", "said 3\n"))
 })
 
+test_that("a task that does not come to an end is joined by an idle worker, where that is asked for", {
+  withr::local_options(starburst.backup_tasks = TRUE)
+  begun <- withr::local_tempfile()
+  values <- map(1:2, function(i) {
+    # Only the first worker that comes to it is caught for ever.
+    if (i == 1 && dir.create(begun, showWarnings = FALSE)) {
+      Sys.sleep(1e6)
+    }
+    i
+  })
+  expect_identical(values, list(1L, 2L))
+  withr::local_options(starburst.backup_tasks = "yes")
+  expect_error(map(1:2, identity), class = "starburst_error_invalid_input")
+})
+
 test_that("an error keeps its class and the other values", {
   f <- function(i) {
     if (i == 2) {

@@ -10,6 +10,7 @@
 //! - whether tasks wait: an odd length, or a multiple of twice [`QUIET`], says so. A worker that looks for tasks
 //!   reads no ledger that has none to give.
 use crate::{
+    backup::{take_off, workers_at},
     clock::UnixMillis,
     envelope::{self, Kind},
     error::Error,
@@ -85,12 +86,15 @@ pub struct Ended {
 pub enum TaskState {
     /// Waits for a worker.
     Pending(History),
-    /// A worker holds it; only that worker, in this attempt, may end it.
+    /// A worker holds it; only that worker, or its backup, may end it, in this attempt.
     Claimed {
         /// The holder.
         worker: WorkerId,
         /// What came before, this attempt included.
         history: History,
+        /// Another worker at the same task, in the same attempt.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        backup: Option<WorkerId>,
     },
     /// Over.
     Ended(Box<Ended>),
@@ -176,7 +180,9 @@ impl Ledger {
         let mut claims = Vec::new();
         for (place, task) in self.tasks.iter_mut().enumerate() {
             match task {
-                TaskState::Claimed { worker: holder, history } if holder == worker => {
+                TaskState::Claimed { worker: holder, history, backup }
+                    if holder == worker || backup.as_ref() == Some(worker) =>
+                {
                     if !hand.contains(&place) {
                         claims.push(Claim { place, attempt: history.attempt });
                     }
@@ -185,7 +191,7 @@ impl Ledger {
                     let mut history = std::mem::take(history);
                     history.attempt = history.attempt.saturating_add(1);
                     claims.push(Claim { place, attempt: history.attempt });
-                    *task = TaskState::Claimed { worker: worker.clone(), history };
+                    *task = TaskState::Claimed { worker: worker.clone(), history, backup: None };
                 }
                 TaskState::Pending(_)
                 | TaskState::Claimed { .. }
@@ -196,7 +202,7 @@ impl Ledger {
         claims
     }
 
-    /// Ends a task that `worker` holds in this attempt. `false` when the claim was lost: the ending is void.
+    /// Ends a task that `worker` holds, or is the backup for, in this attempt. `false` when the claim was lost: the ending is void.
     pub fn end(&mut self, worker: &WorkerId, claim: Claim, ended: Ended) -> bool {
         match self.tasks.get_mut(claim.place) {
             Some(task) if holds(task, worker, claim.attempt) || is_broken(Rule::LedgerHolder) => {
@@ -214,11 +220,9 @@ impl Ledger {
     /// Gives back a task that `worker` holds and has not started. Costs the task nothing.
     pub fn release(&mut self, worker: &WorkerId, claim: Claim) {
         if let Some(task) = self.tasks.get_mut(claim.place)
-            && let TaskState::Claimed { worker: holder, history } = task
-            && holder == worker
-            && history.attempt == claim.attempt
+            && holds(task, worker, claim.attempt)
         {
-            *task = TaskState::Pending(std::mem::take(history));
+            take_off(task, worker);
         }
     }
 
@@ -234,36 +238,37 @@ impl Ledger {
         let Some(task) = self.tasks.get_mut(place) else {
             return false;
         };
-        let TaskState::Claimed { worker: holder, history } = task else {
-            return false;
-        };
-        if holder != worker {
+        if !workers_at(task).any(|there| there == worker) {
             return false;
         }
-        let mut history = std::mem::take(history);
-        history.strikes = history.strikes.saturating_add(1);
-        *task = if history.strikes < max_attempts {
-            history.last_loss = Some(reason.to_owned());
-            TaskState::Pending(history)
-        } else {
-            let message = format!("lost {} of {max_attempts} attempts: {reason}", history.strikes);
-            TaskState::Ended(Box::new(Ended {
-                ending: Ending::Broken { broken: Broken::WorkerLost, message },
-                worker: Some(worker.clone()),
-                attempt: history.attempt,
-                at,
-                ran_ms: 0,
-                signals: 0,
-                log: None,
-            }))
+        let TaskState::Claimed { history, .. } = task else {
+            return false;
         };
+        history.strikes = history.strikes.saturating_add(1);
+        if history.strikes < max_attempts {
+            history.last_loss = Some(reason.to_owned());
+            take_off(task, worker);
+            return true;
+        }
+        let message = format!("lost {} of {max_attempts} attempts: {reason}", history.strikes);
+        *task = TaskState::Ended(Box::new(Ended {
+            ending: Ending::Broken { broken: Broken::WorkerLost, message },
+            worker: Some(worker.clone()),
+            attempt: history.attempt,
+            at,
+            ran_ms: 0,
+            signals: 0,
+            log: None,
+        }));
         true
     }
 
     /// The claims that a worker holds.
     pub fn claims_of(&self, worker: &WorkerId) -> Vec<Claim> {
         let held = |(place, task): (usize, &TaskState)| match task {
-            TaskState::Claimed { worker: holder, history } if holder == worker => {
+            TaskState::Claimed { worker: holder, history, backup }
+                if holder == worker || backup.as_ref() == Some(worker) =>
+            {
                 Some(Claim { place, attempt: history.attempt })
             }
             TaskState::Pending(_)
@@ -329,20 +334,9 @@ impl Ledger {
         self.tasks.get(claim.place).is_some_and(|task| holds(task, worker, claim.attempt))
     }
 
-    /// The worker that holds the task at this place.
-    pub fn holder(&self, place: usize) -> Option<&WorkerId> {
-        match self.tasks.get(place)? {
-            TaskState::Claimed { worker, .. } => Some(worker),
-            TaskState::Pending(_) | TaskState::Ended(_) | TaskState::Cancelled(_) => None,
-        }
-    }
-
-    /// Workers that hold tasks.
+    /// Workers that hold tasks, or are backups for them.
     pub fn holders(&self) -> impl Iterator<Item = &WorkerId> {
-        self.tasks.iter().filter_map(|task| match task {
-            TaskState::Claimed { worker, .. } => Some(worker),
-            TaskState::Pending(_) | TaskState::Ended(_) | TaskState::Cancelled(_) => None,
-        })
+        self.tasks.iter().flat_map(workers_at)
     }
 
     /// Tasks by state.
@@ -416,8 +410,8 @@ impl std::ops::AddAssign for Counts {
 
 fn holds(task: &TaskState, worker: &WorkerId, attempt: u32) -> bool {
     match task {
-        TaskState::Claimed { worker: holder, history } => {
-            holder == worker && history.attempt == attempt
+        TaskState::Claimed { worker: holder, history, backup } => {
+            (holder == worker || backup.as_ref() == Some(worker)) && history.attempt == attempt
         }
         TaskState::Pending(_) | TaskState::Ended(_) | TaskState::Cancelled(_) => false,
     }

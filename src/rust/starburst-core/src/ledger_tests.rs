@@ -14,6 +14,7 @@ enum Step {
     Claim { worker: u8, most: usize },
     End { worker: u8, place: usize, attempt: u32, value: bool },
     Release { worker: u8, place: usize, attempt: u32 },
+    BackUp { worker: u8, place: usize, attempt: u32 },
     Strike { worker: u8, place: usize },
     Reclaim { worker: u8 },
     Cancel { place: usize },
@@ -27,8 +28,10 @@ fn step() -> impl Strategy<Value = Step> {
         (worker.clone(), place.clone(), attempt.clone(), any::<bool>()).prop_map(
             |(worker, place, attempt, value)| Step::End { worker, place, attempt, value }
         ),
-        (worker.clone(), place.clone(), attempt)
+        (worker.clone(), place.clone(), attempt.clone())
             .prop_map(|(worker, place, attempt)| { Step::Release { worker, place, attempt } }),
+        (worker.clone(), place.clone(), attempt)
+            .prop_map(|(worker, place, attempt)| { Step::BackUp { worker, place, attempt } }),
         (worker.clone(), place.clone()).prop_map(|(worker, place)| Step::Strike { worker, place }),
         worker.prop_map(|worker| Step::Reclaim { worker }),
         place.clone().prop_map(|place| Step::Cancel { place }),
@@ -65,6 +68,9 @@ fn apply(ledger: &mut Ledger, step: &Step) {
         }
         Step::Release { worker: w, place, attempt } => {
             ledger.release(&worker(w), Claim { place, attempt });
+        }
+        Step::BackUp { worker: w, place, attempt } => {
+            ledger.back_up(&worker(w), Claim { place, attempt });
         }
         Step::Strike { worker: w, place } => {
             ledger.strike(&worker(w), place, "lost", MAX_ATTEMPTS, UnixMillis(0));

@@ -3,6 +3,7 @@
 //! A session is a queue of tasks in a [`store::Store`], drained by workers that a
 //! [`launch::Launcher`] starts. `ARCHITECTURE.md` follows one task through the modules.
 
+pub mod backup;
 pub mod blob;
 pub mod client;
 pub mod clock;

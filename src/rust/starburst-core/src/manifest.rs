@@ -83,6 +83,9 @@ pub struct Manifest {
     pub reopened: u64,
     /// Attempts a task gets before it fails because its workers died.
     pub max_attempts: u32,
+    /// Whether idle workers join tasks that take long.
+    #[serde(default)]
+    pub backup_tasks: bool,
     /// How often things are looked at.
     pub pace: Pace,
     /// What made the payloads.

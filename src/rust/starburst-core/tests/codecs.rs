@@ -66,6 +66,7 @@ proptest! {
             deadline: UnixMillis(n),
             reopened: n,
             max_attempts: workers,
+            backup_tasks: workers % 2 == 1,
             pace: if local { Pace::local() } else { Pace::remote() },
             client: ClientR { r: (workers, 2), future },
         });

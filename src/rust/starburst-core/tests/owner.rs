@@ -59,6 +59,7 @@ async fn stays(lifetime: Lifetime, pace: Pace, minutes: u64, seed: u64) -> (Dura
         idle_timeout: Duration::from_secs(3_600),
         absolute_timeout: Duration::from_secs(100_000),
         max_attempts: 3,
+        backup_tasks: false,
         pace,
         client: ClientR { r: (4, 2), future: "1.31.0".into() },
     };

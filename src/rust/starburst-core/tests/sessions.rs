@@ -39,6 +39,7 @@ fn config() -> SessionConfig {
         idle_timeout: Duration::from_secs(600),
         absolute_timeout: Duration::from_secs(6_000),
         max_attempts: 3,
+        backup_tasks: false,
         pace: Pace::remote(),
         client: ClientR { r: (4, 2), future: "1.31.0".into() },
     }

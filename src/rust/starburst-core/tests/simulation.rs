@@ -52,6 +52,19 @@ fn in_fair_weather_every_task_returns_its_value() {
 }
 
 #[test]
+fn with_backups_for_slow_tasks_every_rule_is_kept() {
+    let ended_by_backup = |seed| {
+        let weather = Weather { backups: true, pause_s: 20, tasks: 20, ..Weather::FAIR };
+        let report = sim::run_in(seed, weather, None);
+        must_keep_the_rules(seed, &report);
+        let backed_up = report.story.iter().filter(|line| line.contains("backed up by")).count();
+        (backed_up > 0).then_some(backed_up)
+    };
+    let seen = (0..40).filter_map(ended_by_backup).count();
+    assert!(seen >= 10, "{seen} of 40 seeds had backups");
+}
+
+#[test]
 fn lost_answers_and_refusals_alone_lose_nothing() {
     for seed in 0..60 {
         let weather = Weather { refuse: 12, lose_answer: 6, late: 3, clients: 2, ..Weather::FAIR };
@@ -92,6 +105,7 @@ const STORM: Weather = Weather {
     twice: 4,
     client_dies: 2,
     cancel: 0,
+    backups: false,
 };
 
 #[test]

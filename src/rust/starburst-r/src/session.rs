@@ -125,6 +125,7 @@ fn session_config(config: &List) -> Result<SessionConfig> {
         idle_timeout: seconds(config, "session_timeout")?,
         absolute_timeout: seconds(config, "absolute_timeout")?,
         max_attempts: number("max_attempts")? as u32,
+        backup_tasks: field(config, "backup_tasks")?,
         pace: pace(config)?,
         client: ClientR { r, future: field(config, "future")? },
     })

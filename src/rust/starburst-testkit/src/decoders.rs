@@ -111,7 +111,7 @@ pub fn ledger(data: &[u8]) {
         let counts = ledger.counts();
         assert_eq!(counts.total(), ledger.tasks.len() as u64);
         assert_eq!(ledger.is_final(), counts.open() == 0);
-        assert_eq!(ledger.holders().count() as u64, counts.claimed);
+        assert!(ledger.holders().count() as u64 >= counts.claimed);
         ledger.result_bytes();
         ledger.last_ended();
     });
@@ -153,7 +153,7 @@ pub fn manifest(data: &[u8]) {
 fn within(budget: &Budget, asked: u32) -> Option<u32> {
     let Budget { price, ceiling } = budget;
     assert!(cost::billed(price.minimum, price) >= 0.0);
-    ceiling.words(ceiling.max_total_usd.unwrap_or(0.0));
+    ceiling.words(ceiling.max_total_usd.unwrap_or(0.0), 0.0);
     let most = cost::most_workers(ceiling, price);
     match cost::may_ask(ceiling, price, asked) {
         Ok(()) => assert!(most.is_none_or(|most| most >= asked)),

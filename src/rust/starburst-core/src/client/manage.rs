@@ -86,8 +86,8 @@ impl Client {
             // A look that is under way must not put an older ledger over this one.
             let _looking = self.looking.lock().await;
             let changed = update::update(store, ids, &key, None, missing, |ledger: &mut Ledger| {
-                let held = |place: &&usize| ledger.holder(**place).cloned();
-                let holders: Vec<WorkerId> = places.iter().filter_map(|p| held(&p)).collect();
+                let at = |place: &usize| ledger.workers_at(*place).cloned().collect::<Vec<_>>();
+                let holders: Vec<WorkerId> = places.iter().flat_map(at).collect();
                 let changed = places.iter().filter(|place| change(ledger, **place)).count();
                 (changed > 0).then_some((changed, holders))
             });

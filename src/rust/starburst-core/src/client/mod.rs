@@ -93,6 +93,8 @@ pub struct SessionConfig {
     pub absolute_timeout: Duration,
     /// Attempts a task gets.
     pub max_attempts: u32,
+    /// Whether idle workers join tasks that take long.
+    pub backup_tasks: bool,
     /// How often things are looked at.
     pub pace: Pace,
     /// What makes the payloads.
@@ -216,6 +218,7 @@ impl Client {
             deadline: now.plus(config.absolute_timeout),
             reopened: 0,
             max_attempts: config.max_attempts,
+            backup_tasks: config.backup_tasks,
             pace: config.pace,
             client: config.client,
         };

@@ -371,6 +371,7 @@ impl Worker {
             released: desk.released.clone(),
             in_hand: in_hand.map(|c| c.place).collect(),
             claim,
+            back_up: None,
         };
         let claims = self.settle(&part, &settlement).await?;
         desk.finished.clear();

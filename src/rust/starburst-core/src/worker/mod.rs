@@ -4,6 +4,8 @@
 //! 2. Hand them to R one after the other; commit what ended while R goes on ([`hand`]).
 //! 3. Beat every few seconds, and learn from the manifest whether to go on ([`pulse`]).
 //! 4. With nothing to claim: look after the other workers, and wait ([`idle`]).
+
+mod backup;
 pub mod evaluator;
 mod hand;
 mod idle;
@@ -94,6 +96,7 @@ pub(crate) struct Worker {
     next_job: u64,
     signals: u64,
     mean_ms: Option<f64>,
+    held: backup::Held,
     /// R is being started: its first task has not begun.
     r_starts: bool,
     /// Why no R can be started any more.
@@ -183,6 +186,7 @@ pub async fn run(
         next_job: 0,
         signals: 0,
         mean_ms: None,
+        held: backup::Held::new(),
         r_starts: false,
         broken: None,
         shared,
@@ -312,6 +316,9 @@ impl Worker {
         if hand.is_none() && rested > 1 {
             self.look_around().await?;
             hand = self.next_hand(true).await?;
+            if hand.is_none() {
+                hand = self.back_up().await?;
+            }
         }
         let Some(hand) = hand else {
             return Ok(false);

@@ -2,11 +2,11 @@
 //!
 //! Its own part comes first, by its rank, so that workers that start together do not meet. Then parts nobody has
 //! begun, then those of which it knows that tasks wait, then a few looks at what others work on.
-use super::{Worker, idle::Rounds, unread::Unread};
+use super::{Worker, idle::Rounds, pulse, unread::Unread};
 use crate::{
     envelope::{self, Kind},
     error::Error,
-    ids::{Nonce, PartId},
+    ids::{Nonce, PartId, WorkerId},
     key::SessionKeys,
     ledger::{Claim, Counts, Ended, Ledger},
     segment::{Part, Segment},
@@ -104,6 +104,8 @@ pub(super) struct Settlement {
     pub(super) in_hand: Vec<usize>,
     /// How many more to claim.
     pub(super) claim: usize,
+    /// Another's task to join.
+    pub(super) back_up: Option<Claim>,
 }
 
 impl Queue {
@@ -380,7 +382,7 @@ impl Worker {
         most.clamp(1, CLAIM_MAX)
     }
 
-    async fn part(&mut self, id: PartId) -> Result<Arc<Part>, Error> {
+    pub(super) async fn part(&mut self, id: PartId) -> Result<Arc<Part>, Error> {
         let parts = self.load(id.segment()).await?;
         let found = parts.into_iter().find(|part| part.id == id);
         found.ok_or_else(|| Error::Internal { detail: format!("there is no part {id}") })
@@ -414,6 +416,9 @@ impl Worker {
         let at = self.deps.clock.wall();
         let change = |ledger: &mut Ledger| {
             let before = ledger.clone();
+            let at_it = |(claim, _): &(Claim, Ended)| before.workers_at(claim.place);
+            let others = settlement.ended.iter().flat_map(at_it).filter(|other| **other != me);
+            let others: Vec<WorkerId> = others.cloned().collect();
             for (claim, ended) in &settlement.ended {
                 ledger.end(&me, *claim, ended.clone());
             }
@@ -425,8 +430,12 @@ impl Worker {
             for claim in &settlement.released {
                 ledger.release(&me, *claim);
             }
-            let claims = ledger.claim(&me, settlement.claim, &settlement.in_hand);
-            (*ledger != before || !claims.is_empty()).then_some(claims)
+            let joined = settlement.back_up.filter(|claim| ledger.back_up(&me, *claim));
+            let claims = match joined {
+                Some(claim) => vec![claim],
+                None => ledger.claim(&me, settlement.claim, &settlement.in_hand),
+            };
+            (*ledger != before || !claims.is_empty()).then_some((claims, others))
         };
         let key = self.keys.ledger(part.id);
         // A ledger that was there and is gone went with its session, and must not be made anew.
@@ -447,7 +456,12 @@ impl Worker {
             return Err(Error::Damaged { key: key.to_string(), detail });
         }
         self.queue.learn(part.id, ledger);
-        Ok(claims.unwrap_or_default())
+        let (claims, others) = claims.unwrap_or_default();
+        // Who was at the same task learns that it is over. It may have left, and then nobody is kept from anything.
+        for other in &others {
+            let _ = pulse::disturb(store, &self.keys, other, &*self.deps.clock).await;
+        }
+        Ok(claims)
     }
 
     /// Reads a ledger again if it changed.

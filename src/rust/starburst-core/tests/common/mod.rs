@@ -117,6 +117,7 @@ pub(crate) fn on_ecs(workers: u32) -> SessionConfig {
         idle_timeout: seconds(3_600),
         absolute_timeout: seconds(100_000),
         max_attempts: 3,
+        backup_tasks: false,
         pace: Pace::remote(),
         client: ClientR { r: (4, 2), future: "1.31.0".into() },
     }

@@ -74,6 +74,7 @@ pub(crate) fn manifest() -> Manifest {
         deadline: UnixMillis(1_700_086_400_000),
         reopened: 3,
         max_attempts: 3,
+        backup_tasks: false,
         pace,
         client: ClientR { r: (4, 2), future: "1.31.0".into() },
     }
@@ -115,7 +116,7 @@ pub(crate) fn manifest_on_ecs() -> Manifest {
 }
 
 pub(crate) fn lead() -> Lead {
-    Lead { write: Nonce(5), holder: Some(ClientId::parse("c-1").unwrap()) }
+    Lead { write: Nonce(5), holder: Some(ClientId::parse("c-1").unwrap()), spent: None }
 }
 
 /// Two chunks, and bytes that are there.
@@ -167,7 +168,7 @@ pub(crate) fn ledger() -> Ledger {
     let tasks = vec![
         TaskState::Pending(history(0, 0, None)),
         TaskState::Pending(history(2, 1, Some("killed by signal 9"))),
-        TaskState::Claimed { worker: worker(), history: history(1, 0, None) },
+        TaskState::Claimed { worker: worker(), history: history(1, 0, None), backup: None },
         ended(Ending::Value(here()), Some(worker()), log),
         ended(Ending::Value(batch()), Some(worker()), None),
         ended(Ending::Error(here()), Some(worker()), None),

@@ -89,20 +89,27 @@ fn broken_rule(
         (TaskState::Pending(a), TaskState::Claimed { history: b, .. }) => {
             (b.attempt != a.attempt + 1).then(|| "a claim did not count".into())
         }
-        (TaskState::Claimed { worker, history }, TaskState::Ended(e)) => {
-            let by_holder = e.worker.as_ref() == Some(worker) && e.attempt == history.attempt;
+        (TaskState::Claimed { worker, history, backup }, TaskState::Ended(e)) => {
+            let by = e.worker.as_ref();
+            let by_holder = (by == Some(worker) || by.is_some() && by == backup.as_ref())
+                && e.attempt == history.attempt;
             let struck = matches!(e.ending, Ending::Broken { .. });
             (!by_holder && !struck).then(|| "ended by somebody who did not hold it".into())
         }
-        (TaskState::Claimed { worker, history }, TaskState::Pending(next)) => {
+        (TaskState::Claimed { worker, history, .. }, TaskState::Pending(next)) => {
             let taken_back = next.strikes > history.strikes
                 && next.last_loss.as_deref().is_some_and(|why| why.contains("stopped answering"));
             let silent = beats.get(worker).map_or(at, |seen| seen.silence(at));
             (taken_back && silent < lease)
                 .then(|| format!("taken from {worker}, which was silent for {silent:?} only"))
         }
-        (TaskState::Claimed { worker: a, .. }, TaskState::Claimed { worker: b, .. }) => {
-            (a != b).then(|| "a claim changed hands in one step".into())
+        (
+            TaskState::Claimed { worker: a, history: before, backup: of_a },
+            TaskState::Claimed { worker: b, history: after, .. },
+        ) => {
+            // Given back and claimed again by the same worker, or left to its backup.
+            let kept = a == b || of_a.as_ref() == Some(b) && before.attempt == after.attempt;
+            (!kept).then(|| "a claim changed hands in one step".into())
         }
         (TaskState::Cancelled(_), TaskState::Claimed { .. }) => {
             Some("a cancelled task was claimed".into())

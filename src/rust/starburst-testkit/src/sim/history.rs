@@ -107,8 +107,13 @@ fn in_words(task: &TaskState) -> String {
         TaskState::Pending(history) => {
             format!("waits, after {} attempts and {} strikes", history.attempt, history.strikes)
         }
-        TaskState::Claimed { worker, history } => {
-            format!("claimed by {worker}, attempt {}", history.attempt)
+        TaskState::Claimed { worker, history, backup } => {
+            let backup = backup.as_ref().map(|id| format!(", backed up by {id}"));
+            format!(
+                "claimed by {worker}, attempt {}{}",
+                history.attempt,
+                backup.unwrap_or_default()
+            )
         }
         TaskState::Cancelled(_) => "cancelled".into(),
         TaskState::Ended(ended) => {

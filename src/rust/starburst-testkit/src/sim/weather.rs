@@ -30,6 +30,8 @@ pub struct Weather {
     pub client_dies: u64,
     /// One task in so many is cancelled; 0 for none.
     pub cancel: u64,
+    /// Whether idle workers join tasks that take long.
+    pub backups: bool,
 }
 
 impl Weather {
@@ -48,6 +50,7 @@ impl Weather {
         twice: 0,
         client_dies: 0,
         cancel: 0,
+        backups: false,
     };
 
     /// The weather that a seed brings: each kind of trouble is absent, rare or frequent, independent of the others.
@@ -68,6 +71,7 @@ impl Weather {
             twice: pick([0, 8, 3]),
             client_dies: pick([0, 4, 2]),
             cancel: pick([0, 0, 6]),
+            backups: dice.one_in(2),
         }
     }
 }

@@ -119,6 +119,7 @@ pub(super) fn config(workers: u32, idle_timeout: Duration) -> SessionConfig {
         idle_timeout,
         absolute_timeout: Duration::from_secs(100 * 86_400),
         max_attempts: 3,
+        backup_tasks: false,
         pace: Pace::remote(),
         client: ClientR { r: (4, 2), future: "1.31.0".into() },
     }

@@ -104,7 +104,7 @@ impl World {
         let first = loop {
             // Making a session may fail too; nothing was acknowledged yet.
             let deps = self.deps(&switch);
-            if let Ok(client) = Client::create(deps, config(self.weather.workers)).await {
+            if let Ok(client) = Client::create(deps, config(self.weather)).await {
                 break client;
             }
         };
@@ -148,7 +148,9 @@ impl World {
     /// A session of somebody else in the same store, which nobody may touch.
     async fn bystander(self: &Arc<Self>) -> Vec<(String, Bytes)> {
         let client = loop {
-            if let Ok(client) = Client::create(self.deps(&Switch::default()), config(1)).await {
+            if let Ok(client) =
+                Client::create(self.deps(&Switch::default()), config(Weather::FAIR)).await
+            {
                 break client;
             }
         };
@@ -398,6 +400,7 @@ impl World {
     }
 }
 
-fn config(workers: u32) -> SessionConfig {
-    workplace::config(workers, Duration::from_secs(600))
+fn config(weather: Weather) -> SessionConfig {
+    let config = workplace::config(weather.workers, Duration::from_secs(600));
+    SessionConfig { backup_tasks: weather.backups, ..config }
 }
