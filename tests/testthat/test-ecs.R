@@ -139,6 +139,21 @@ test_that("a run stops when it has cost what it may, with its results kept", {
   session$cleanup(force = TRUE)
 })
 
+test_that("the requests of workers and clients that a session counts are those that the store bills", {
+  aws <- local_ecs()
+  suppressMessages(session <- starburst_session(workers = 2, cpu = 1, memory = "2GB", session_timeout = 2))
+  session$map(1:200, function(i) i)
+  session$collect(wait = TRUE, timeout = 60)
+  # Workers say how many they made when they leave.
+  wait_for(function() running_tasks(aws) == 0, 120)
+  billed <- count_of(Sys.getenv("AWS_ENDPOINT_URL_S3"), "counts", "usd")
+  told <- session$status()$cost_of_requests
+  # The last requests of a worker come after it has counted, and the status makes some.
+  expect_gt(told, 0.8 * billed)
+  expect_lt(told, 1.3 * billed)
+  session$cleanup(force = TRUE)
+})
+
 test_that("two sessions in one cluster do not touch each other", {
   aws <- local_ecs()
   suppressMessages({

@@ -145,7 +145,8 @@ impl Bill {
     /// What an hour of the workers that are there costs, in USD.
     pub fn usd_per_hour(&self) -> f64 {
         let there = self.workers.values().filter(|(span, _)| span.end.is_none());
-        there.map(|(_, price)| price.hourly()).sum()
+        // The sum of nothing is -0, which is shown as such.
+        there.map(|(_, price)| price.hourly()).sum::<f64>() + 0.0
     }
 }
 

@@ -121,6 +121,7 @@ fn a_worker_that_runs_is_charged_up_to_now() {
     bill.note(&worker(1), span(0, Some(3_600_000)), &price(2.0));
     assert_eq!(usd_of(&bill, 7_200_000), 2.5);
     assert_eq!((bill.running(), bill.usd_per_hour()), (0, 0.0));
+    assert!(bill.usd_per_hour().is_sign_positive());
     // One that only ever seemed to start later than now, on clocks that disagree, costs the minimum.
     let mut bill = Bill::default();
     bill.note(&worker(1), span(9_000, None), &price(60.0));
