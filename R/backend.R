@@ -12,7 +12,7 @@ StarburstFutureBackend <- function(
   instance_type = NULL,
   use_spot = FALSE,
   image = NULL,
-  environment = "auto",
+  environment = c("auto"),
   max_hourly_cost = NULL,
   max_total_cost = NULL,
   auto_quota_request = FALSE,
@@ -20,7 +20,7 @@ StarburstFutureBackend <- function(
   detached = FALSE,
   ...
 ) {
-  settings <- plan_settings(mget(plan_arguments))
+  settings <- plan_settings(mget(plan_arguments), is_written(substitute(environment)))
   make <- getExportedValue("future", "MultiprocessFutureBackend")
   backend <- make(workers = settings$workers, ...)
   backend[["fleet"]] <- fleet_for(settings)

@@ -99,9 +99,9 @@ check_config <- function(values, changed, call) {
     check_line(check_string(values[[arg]], arg, call, null = TRUE), arg, call)
   }
   if (!is.null(values$environment)) {
-    check_characters(values$environment, "environment", call, null = FALSE)
+    check_environment(values$environment, call)
     check_line(values$environment, "environment", call)
-    if (length(values$environment) == 0L || any(grepl(",", values$environment, fixed = TRUE))) {
+    if (any(grepl(",", values$environment, fixed = TRUE))) {
       abort_input("environment", describe(values$environment), "strings without a comma", call)
     }
   }
@@ -163,11 +163,13 @@ config_defaults <- function(call = rlang::caller_env()) {
 }
 
 # The launch arguments of a call: those that were not supplied are what is set, or what is built in. `given` has all
-# by name, `supplied` are the names of those that the user wrote.
+# by name, `supplied` are the names of those that the user wrote. Whether the environment was chosen, in either way, is
+# kept beside it.
 with_config <- function(given, supplied, call = rlang::caller_env()) {
   values <- config_defaults(call)
   open <- setdiff(intersect(names(given), names(values)), supplied)
   given[open] <- values[open]
+  given$environment_chosen <- "environment" %in% c(supplied, names(values))
   given
 }
 

@@ -102,7 +102,7 @@ starburst <- function(
   instance_type = NULL,
   use_spot = FALSE,
   image = NULL,
-  environment = "auto",
+  environment = c("auto"),
   max_hourly_cost = NULL,
   max_total_cost = NULL,
   auto_quota_request = FALSE,
@@ -110,19 +110,23 @@ starburst <- function(
   detached = FALSE
 ) {
   # Only future before 1.40 calls this; later versions take the attribute "factory".
-  settings <- plan_settings(mget(plan_arguments))
+  settings <- plan_settings(mget(plan_arguments), is_written(substitute(environment)))
   legacy_future(settings, ...)
 }
 class(starburst) <- c("starburst", "multiprocess", "future", "function")
 
 plan_arguments <- c(launch_arguments, "eager", "detached")
 
+# Whether the user wrote the argument `environment`. The default is the same value in another form, since "auto" that
+# was asked for is more than the default with launch_type = "LOCAL".
+is_written <- function(environment) !identical(environment, formals(starburst)$environment)
+
 # The settings of a plan, checked; errors name plan(starburst, ...) as their call.
-plan_settings <- function(given) {
+plan_settings <- function(given, environment_written) {
   # A plan is evaluated in several ways; what it was given shows in what differs from the defaults.
   built_in <- lapply(formals(starburst)[names(given)], eval, envir = baseenv())
   supplied <- names(given)[!mapply(identical, given, built_in)]
-  given <- with_config(given, supplied)
+  given <- with_config(given, c(supplied, if (environment_written) "environment"))
   given$most <- getOption("starburst.max_workers")
   # future before 1.40 asks with every future; the answer to the same question is the same.
   if (is.null(the$plan_given) || !identical(given, the$plan_given)) {
@@ -157,7 +161,7 @@ strategy_settings <- function(strategy) {
   values <- formals(starburst)[plan_arguments]
   tweaked <- intersect(names(formals(strategy)), plan_arguments)
   values[tweaked] <- formals(strategy)[tweaked]
-  plan_settings(lapply(values, eval, envir = baseenv()))
+  plan_settings(lapply(values, eval, envir = baseenv()), is_written(values$environment))
 }
 
 #' @export

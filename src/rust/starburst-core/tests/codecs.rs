@@ -15,6 +15,7 @@ use starburst_core::{
     pace::Pace,
     results::ResultBatch,
     signal::Signal,
+    travel::Travel,
 };
 use std::{fmt::Debug, time::Duration};
 
@@ -66,7 +67,8 @@ proptest! {
             reopened: n,
             max_attempts: workers,
             pace: if local { Pace::local() } else { Pace::remote() },
-            client: ClientR { r: (workers, 2), future },
+            client: ClientR { r: (workers, 2), future: future.clone() },
+            travel: Travel { state: future.clone().into(), variables: vec![(future.clone(), future)] },
         });
     }
 

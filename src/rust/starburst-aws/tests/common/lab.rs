@@ -89,6 +89,7 @@ pub(crate) fn wanted(workers: u32) -> Wanted {
         auto_quota_request: false,
         ceiling: Ceiling::default(),
         store: "s3://bucket".into(),
+        secrets: Vec::new(),
         user: "ann".into(),
     }
 }

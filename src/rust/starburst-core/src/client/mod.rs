@@ -35,6 +35,7 @@ use crate::{
     pace::Pace,
     patrol::Patrol,
     store::{Store, StoreError},
+    travel::Travel,
     update::Versioned,
     uploads::Uploads,
     worker::{self, pulse},
@@ -97,6 +98,8 @@ pub struct SessionConfig {
     pub pace: Pace,
     /// What makes the payloads.
     pub client: ClientR,
+    /// What a worker's R begins with.
+    pub travel: Travel,
 }
 
 /// One attached client of one session.
@@ -216,6 +219,7 @@ impl Client {
             max_attempts: config.max_attempts,
             pace: config.pace,
             client: config.client,
+            travel: config.travel,
         };
         let body = envelope::encode(Kind::Manifest, &manifest)?;
         // The id is fresh: an object that is there is ours.

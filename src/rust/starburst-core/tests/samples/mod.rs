@@ -72,6 +72,7 @@ pub(crate) fn manifest() -> Manifest {
         max_attempts: 3,
         pace,
         client: ClientR { r: (4, 2), future: "1.31.0".into() },
+        travel: starburst_core::travel::Travel::default(),
     }
 }
 

@@ -20,6 +20,7 @@ use starburst_core::{
     retry::{RetryPolicy, RetryStore},
     segment::{TaskHeader, TaskKind},
     store::Store,
+    travel::Travel,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -419,6 +420,7 @@ fn config(workers: u32) -> SessionConfig {
         compute: starburst_core::compute::Compute::Local,
         budget: None,
         task_timeout: None,
+        travel: Travel::default(),
         idle_timeout: Duration::from_secs(600),
         absolute_timeout: Duration::from_secs(100 * 86_400),
         max_attempts: 3,
