@@ -57,8 +57,8 @@ parse_lock <- function(file, call) {
   if (is.na(size) || size > most_lock_bytes) {
     abort_lock(file, if (is.na(size)) "there is no such file" else "it is too large", call)
   }
-  text <- readChar(file, size, useBytes = TRUE)
-  text <- if (length(text)) iconv(text, "UTF-8", "UTF-8") else ""
+  bytes <- readBin(file, "raw", size)
+  text <- if (any(bytes == 0)) NA else iconv(rawToChar(bytes), "UTF-8", "UTF-8")
   if (is.na(text)) {
     abort_lock(file, "it is not text in UTF-8", call)
   }

@@ -164,10 +164,10 @@ resolve_environment <- function(environment, packages, code, call) {
     }
   } else if (auto) {
     wanted <- c(wanted, used, wanted_packages(attached_packages(), "attached"))
-    follow(search, wanted)
+    find_all(search, wanted)
     wanted <- wanted_packages(loaded_packages(search), "loaded")
   }
-  follow(search, wanted)
+  find_all(search, wanted)
   frame_of(search)
 }
 
@@ -247,7 +247,7 @@ description_of <- function(package, search) {
 }
 
 # Adds the wanted packages, and what they depend on, level by level and each level in order, so that the same is found.
-follow <- function(search, wanted) {
+find_all <- function(search, wanted) {
   while (length(wanted)) {
     wanted <- wanted[!duplicated(names(wanted)) & !names(wanted) %in% names(search$found)]
     following <- character()

@@ -33,7 +33,7 @@ travel_config <- function(call) {
     )
   }
   variables <- variables_that_travel(call)
-  list(travel_state = bytes, travel_names = names(variables), travel_values = enc2utf8(unname(variables)))
+  list(travel_state = bytes, travel_names = names(variables) %||% character(), travel_values = enc2utf8(unname(variables)))
 }
 
 options_that_travel <- function(call) {
@@ -76,19 +76,36 @@ variables_that_travel <- function(call) {
   chosen <- getOption("starburst.envvars", character())
   where <- "options(starburst.envvars = )"
   check_variable_names(chosen, where, call)
-  values <- Sys.getenv(chosen, NA, names = TRUE)
+  # One by one: asked for none, Sys.getenv() gives all.
+  values <- vapply(rlang::set_names(unique(chosen)), Sys.getenv, "", unset = NA)
   if (anyNA(values)) {
     unset <- names(values)[is.na(values)][[1L]]
     abort_input(where, sprintf("%s, which is not set", describe(unset)), "names of environment variables that are set", call)
   }
-  zone <- Sys.getenv("TZ", unset = Sys.timezone())
-  if (!is.na(zone) && !"TZ" %in% chosen) {
+  zone <- time_zone()
+  if (!is.null(zone) && !"TZ" %in% chosen) {
     values <- c(values, TZ = zone)
   }
   if (sum(nchar(values, "bytes")) > most_travel_bytes) {
     abort_input(where, sprintf("larger, above all `%s`", names(which.max(nchar(values)))), "names of variables with 64 KB in all", call)
   }
   values
+}
+
+# The name of this R's time zone, or NULL where only the system knows it.
+time_zone <- function(link = "/etc/localtime", file = "/etc/timezone") {
+  zone <- Sys.getenv("TZ")
+  if (!nzchar(zone) && .Platform$OS.type == "windows") {
+    zone <- Sys.timezone()
+  } else if (!nzchar(zone) && file.exists(link)) {
+    # Sys.timezone() asks a program that complains where there is no systemd.
+    found <- normalizePath(link)
+    zone <- if (grepl("/zoneinfo[^/]*/", found)) sub("^.*/zoneinfo[^/]*/", "", found) else ""
+  }
+  if (!nzchar(zone) && file.exists(file)) {
+    zone <- trimws(readLines(file, n = 1L, warn = FALSE))
+  }
+  if (length(zone) == 1L && !is.na(zone) && nzchar(zone)) zone
 }
 
 check_variable_names <- function(names, arg, call) {
@@ -143,7 +160,7 @@ check_secrets <- function(call) {
 # Workers of this machine have this R's own variables: what a secret would be put into must be there.
 check_local_secrets <- function(call) {
   names <- names(check_secrets(call))
-  unset <- names[!nzchar(Sys.getenv(names))]
+  unset <- names[!vapply(names, function(name) nzchar(Sys.getenv(name)), NA)]
   if (length(unset)) {
     starburst_abort(
       c(

@@ -60,6 +60,7 @@ pub(crate) fn worker_task() -> WorkerTask {
         region: "us-east-1".into(),
         ephemeral_gib: 20,
         stack: "starburst".into(),
+        secrets: Vec::new(),
     }
 }
 
@@ -127,7 +128,7 @@ impl Lab {
         self.launcher_of(EcsFleet { provider: provider.into(), fallback, ..self.fleet.clone() })
     }
 
-    fn launcher_of(&self, fleet: EcsFleet) -> EcsLauncher {
+    pub(crate) fn launcher_of(&self, fleet: EcsFleet) -> EcsLauncher {
         EcsLauncher::new(self.account.clone(), fleet, self.clock.clone(), Arc::new(SystemIds))
     }
 
