@@ -36,7 +36,7 @@ version_1 <- '
 bioconductor <- "\"Bioconductor\": {\"Version\": \"3.18\"},"
 
 test_that("a lock file of version 1 is read", {
-  needs <- needs_of(write_lock(version_1, more = bioconductor))
+  needs <- needs_here(write_lock(version_1, more = bioconductor))
   expect_identical(needs$package, c("bio", "clone", "cran", "hub", "lab", "lab2", "plain"))
   expect_identical(needs$version, c("4.0", "3.2", "1.0", "3.0", "2.0", "3.1", "2.1"))
   expect_identical(
@@ -62,7 +62,7 @@ test_that("a lock file of version 2 has the fields of DESCRIPTION", {
   "Authors@R": "person(\\"A\\")", "Depends": ["R (>= 4.1)"], "Imports": ["b (>= 0.3)", "methods"], "LinkingTo": ["c"]},
 "b": {"Package": "b", "Version": "0.4", "Source": "Repository", "Repository": "https://o.r-universe.dev", "Imports": "c, stats"},
 "c": {"Package": "c", "Version": "7", "Source": "Repository", "Repository": "RSPM", "RemoteType": "standard"}'
-  needs <- needs_of(write_lock(packages))
+  needs <- needs_here(write_lock(packages))
   expect_identical(needs$dependencies, c("b, c", "c", ""))
   expect_identical(
     needs$repository,
@@ -77,11 +77,11 @@ test_that("the project's lock file is found from the folders in it, and no furth
   below <- file.path(project, "analysis", "deep")
   dir.create(below, recursive = TRUE)
   withr::local_dir(below)
-  expect_identical(needs_of("auto")$package, "cran")
+  expect_identical(needs_here("auto")$package, "cran")
   file.create(file.path(project, "analysis", ".here"))
-  expect_false("cran" %in% needs_of("auto")$package)
+  expect_false("cran" %in% needs_here("auto")$package)
   withr::local_envvar(RENV_PROJECT = project)
-  expect_identical(needs_of("auto")$package, "cran")
+  expect_identical(needs_here("auto")$package, "cran")
 })
 
 test_that("what is used and not in the lock file is a warning, and can be added by name", {
@@ -92,27 +92,27 @@ test_that("what is used and not in the lock file is a warning, and can be added 
   fake_package(library, "extra", "1.0", Imports = "cran", Repository = "CRAN")
   fake_package(library, "cran", "9.9", Repository = "CRAN")
   expect_warning(
-    needs <- needs_of("auto", code = quote(extra::f())),
+    needs <- needs_here("auto", code = quote(extra::f())),
     "`extra`: used, but not in `renv.lock`",
     class = "starburst_warning_environment"
   )
   expect_identical(needs$package, "cran")
-  expect_no_warning(needs <- needs_of(c("auto", "extra"), code = quote(extra::f())))
+  expect_no_warning(needs <- needs_here(c("auto", "extra"), code = quote(extra::f())))
   expect_identical(needs$package, c("cran", "extra"))
   expect_identical(needs$version, c("1.0", "1.0"))
 })
 
 test_that("a lock file of another R is a warning that names both", {
   file <- write_lock("", version = "3.6.1")
-  expect_warning(needs_of(file), sprintf("R 3.6, and this is R %s", sub("[.][0-9]+$", "", R_now())))
-  expect_no_warning(needs_of(write_lock("", version = R_now())))
+  expect_warning(needs_here(file), sprintf("R 3.6, and this is R %s", sub("[.][0-9]+$", "", R_now())))
+  expect_no_warning(needs_here(write_lock("", version = R_now())))
 })
 
 test_that("a package of the lock file with no source is named", {
   packages <- '
 "odd": {"Package": "odd", "Version": "1.0", "Source": "unknown"},
 "moved": {"Package": "moved", "Version": "1.0", "Source": "Local", "RemoteUrl": "/nowhere/moved"}'
-  cnd <- expect_error(needs_of(write_lock(packages)), class = "starburst_error_environment")
+  cnd <- expect_error(needs_here(write_lock(packages)), class = "starburst_error_environment")
   expect_identical(cnd$packages, c("moved", "odd"))
 })
 
@@ -120,7 +120,7 @@ test_that("a lock file that is none is named, with the reason", {
   file <- file.path(withr::local_tempdir(), "renv.lock")
   expect_refused <- function(content, why) {
     writeBin(content, file)
-    expect_error(needs_of(file), why, class = "starburst_error_environment")
+    expect_error(needs_here(file), why, class = "starburst_error_environment")
   }
   expect_refused(charToRaw("{\"Packages\": {"), "it is not JSON")
   expect_refused(raw(), "it is not JSON")
@@ -136,6 +136,6 @@ test_that("odd records of a lock file are told, not tripped over", {
 "a": {"Package": "a", "Version": ["1", "2"], "Source": {"x": null}, "Requirements": {"b": 1}},
 "b": null,
 "c": []'
-  cnd <- expect_error(needs_of(write_lock(packages)), class = "starburst_error_environment")
+  cnd <- expect_error(needs_here(write_lock(packages)), class = "starburst_error_environment")
   expect_identical(cnd$packages, c("a", "b", "c"))
 })

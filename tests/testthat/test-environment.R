@@ -8,7 +8,7 @@ test_that("a package comes with all that it depends on, each with its version, i
   fake_package(library, "zeta", "0.1", Imports = "alpha (>= 1.0),\n    Beta, utils", Repository = "CRAN")
   fake_package(library, "alpha", "1.2.3", Depends = "R (>= 4.0), methods", LinkingTo = "notHere", Repository = "CRAN")
   fake_package(library, "Beta", "2.0", Imports = "alpha", Repository = "CRAN")
-  needs <- needs_of("zeta")
+  needs <- needs_here("zeta")
   expect_identical(needs$package, c("Beta", "alpha", "notHere", "zeta"))
   expect_identical(needs$version, c("2.0", "1.2.3", "", "0.1"))
   expect_identical(needs$dependencies, c("alpha", "notHere", "", "Beta, alpha"))
@@ -17,7 +17,7 @@ test_that("a package comes with all that it depends on, each with its version, i
   expect_identical(unique(needs$source), "repository")
   expect_identical(attr(needs, "repositories"), c(CRAN = "https://cran.example.org"))
   expect_true(all(vapply(needs, is.character, NA)))
-  expect_identical(needs_of(c("zeta", "Beta", "zeta"))$version, needs$version)
+  expect_identical(needs_here(c("zeta", "Beta", "zeta"))$version, needs$version)
 })
 
 test_that("each way to install a package is told from its DESCRIPTION", {
@@ -36,7 +36,7 @@ test_that("each way to install a package is told from its DESCRIPTION", {
   fake_package(library, "newbioc", "1.0", Repository = "Bioconductor 3.21", biocViews = "Software")
   fake_package(library, "withr2", "1.0", Priority = "recommended")
   packages <- list.files(library)
-  needs <- needs_of(packages)
+  needs <- needs_here(packages)
   expect_setequal(needs$package, packages)
   said <- function(package, columns) unlist(row_of(needs, package)[columns], use.names = FALSE)
   of_host <- c("source", "remote", "commit", "subdirectory")
@@ -64,7 +64,7 @@ test_that("packages without a source are all named, with what to do", {
   fake_package(library, "fromdrat", "1.0", Repository = "mydrat")
   fake_package(library, "fromgit", "1.0", RemoteType = "git", RemoteUrl = "https://me:token@git.example.org/o/r", RemoteSha = "a")
   packages <- c("fromfolder", "movedaway", "fromdrat", "fromgit", "nothere")
-  cnd <- expect_error(needs_of(packages), class = "starburst_error_environment")
+  cnd <- expect_error(needs_here(packages), class = "starburst_error_environment")
   expect_setequal(cnd$packages, packages)
   expect_match(conditionMessage(cnd), "environment = c(\"auto\", \"path/to/it\")", fixed = TRUE)
   expect_match(conditionMessage(cnd), "mydrat\" = \"https://", fixed = TRUE)
@@ -88,7 +88,7 @@ test_that("a source folder travels as one tarball, named by what it holds", {
   withr::local_envvar(R_USER_CACHE_DIR = cache)
   folder <- withr::local_tempdir()
   path <- source_package(folder, "ownpackage", "0.0.1")
-  first <- row_of(needs_of(path), "ownpackage")
+  first <- row_of(needs_here(path), "ownpackage")
   expect_identical(first[c("source", "version", "reason")], list(source = "local", version = "0.0.1", reason = "named"))
   expect_identical(basename(first$archive), "ownpackage_0.0.1.tar.gz")
   expect_true("ownpackage/R/code.R" %in% utils::untar(first$archive, list = TRUE))
@@ -97,13 +97,13 @@ test_that("a source folder travels as one tarball, named by what it holds", {
   writeLines("answer <- function() 42", file.path(path, "R", "code.R"))
   dir.create(file.path(path, ".git"))
   writeLines("x", file.path(path, ".git", "HEAD"))
-  again <- row_of(needs_of(path), "ownpackage")
+  again <- row_of(needs_here(path), "ownpackage")
   expect_identical(again, first)
   expect_identical(file.mtime(again$archive), built)
   writeLines("answer <- function() 43", file.path(path, "R", "code.R"))
-  expect_false(row_of(needs_of(path), "ownpackage")$commit == first$commit)
+  expect_false(row_of(needs_here(path), "ownpackage")$commit == first$commit)
   # A tarball is taken as it is.
-  from_tarball <- row_of(needs_of(first$archive), "ownpackage")
+  from_tarball <- row_of(needs_here(first$archive), "ownpackage")
   expect_identical(from_tarball$archive, normalizePath(first$archive))
 })
 
@@ -113,14 +113,14 @@ test_that("a package that is named by its source is not taken from where it was 
   fake_package(library, "mine", "1.0", Repository = "CRAN")
   fake_package(library, "user", "1.0", Repository = "CRAN", Imports = "mine")
   path <- source_package(withr::local_tempdir(), "mine", "2.0")
-  needs <- needs_of(c("user", path))
+  needs <- needs_here(c("user", path))
   expect_identical(row_of(needs, "mine")[c("version", "source")], list(version = "2.0", source = "local"))
 })
 
 test_that("a source package that cannot be built says why", {
   withr::local_envvar(R_USER_CACHE_DIR = withr::local_tempdir())
   path <- fake_package(withr::local_tempdir(), "broken", "one")
-  expect_error(needs_of(path), "broken.*cannot be built", class = "starburst_error_environment")
+  expect_error(needs_here(path), "broken.*cannot be built", class = "starburst_error_environment")
 })
 
 test_that("auto takes what is attached, named and found in functions, and no tools", {
@@ -132,7 +132,7 @@ test_that("auto takes what is attached, named and found in functions, and no too
   fake_package(library, "inhelper", "1.0", Repository = "CRAN")
   helper <- function(x) inhelper::g(x[1, ])
   code <- list(function(x, y = infunction:::f(x)) y, list(helper = helper), quote(base::sum(1)))
-  needs <- needs_of("auto", "named", code = code)
+  needs <- needs_here("auto", "named", code = code)
   reasons <- rlang::set_names(needs$reason, needs$package)
   expect_identical(
     reasons[c("named", "infunction", "inhelper", "survival", "Matrix")],
@@ -171,7 +171,7 @@ test_that("code names packages in many ways, and variables are none", {
 })
 
 test_that("nothing is needed for \"none\", and by a plan on this machine that was not asked", {
-  expect_null(needs_of("none"))
+  expect_null(needs_here("none"))
   chosen <- function(...) {
     given <- list(...)
     local_plan(starburst, workers = 1, launch_type = "LOCAL", ...)

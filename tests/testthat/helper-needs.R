@@ -29,4 +29,4 @@ source_package <- function(folder, package, version = "1.0.0", code = "answer <-
   path
 }
 
-needs_of <- function(...) starburst:::environment_needs(..., call = quote(test()))
+needs_here <- function(...) starburst:::environment_needs(..., call = quote(test()))
