@@ -5,7 +5,11 @@ is_archive <- function(path) grepl("[.](tar[.]gz|tgz)$", path)
 # DESCRIPTION of the source package at this path, or NULL if there is none.
 source_description <- function(path) {
   if (dir.exists(path)) {
-    fields <- tryCatch(read.dcf(file.path(path, "DESCRIPTION"))[1L, ], error = function(cnd) NULL, warning = function(cnd) NULL)
+    fields <- tryCatch(
+      read.dcf(file.path(path, "DESCRIPTION"))[1L, ],
+      error = function(cnd) NULL,
+      warning = function(cnd) NULL
+    )
     return(if ("Package" %in% names(fields)) fields)
   }
   if (!is_archive(path) || !file.exists(path)) {

@@ -35,7 +35,8 @@ lock_in <- function(project) {
 }
 
 is_project_root <- function(folder) {
-  any(file.exists(file.path(folder, c(".git", ".here", "DESCRIPTION")))) || length(list.files(folder, "[.]Rproj$")) > 0L
+  any(file.exists(file.path(folder, c(".git", ".here", "DESCRIPTION")))) ||
+    length(list.files(folder, "[.]Rproj$")) > 0L
 }
 
 # The rows, problems and repositories of a lock file.
@@ -137,7 +138,9 @@ lock_row <- function(package, records, repositories, file) {
     GitLab = source_of_host("gitlab", fields),
     Git = source_of_git(fields),
     Local = source_of_folder(package, fields),
-    list(problem = sprintf("`%s` gives its source as %s", basename(file), describe(field_of(fields, "Source"))))
+    list(
+      problem = sprintf("`%s` gives its source as %s", basename(file), describe(field_of(fields, "Source")))
+    )
   )
   needs <- lock_dependencies(record)
   row <- list(package = package, version = field_of(fields, "Version"), reason = "renv.lock")

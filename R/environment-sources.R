@@ -59,7 +59,9 @@ source_of <- function(package, fields, repositories) {
     local = source_of_folder(package, fields),
     bitbucket = ,
     svn = ,
-    url = list(problem = sprintf("it was installed from %s", first_of(fields, c("RemoteUrl", "RemotePkgRef"), type))),
+    url = list(
+      problem = sprintf("it was installed from %s", first_of(fields, c("RemoteUrl", "RemotePkgRef"), type))
+    ),
     source_of_repository(fields, repositories)
   )
 }
@@ -74,7 +76,9 @@ source_of_host <- function(type, fields) {
   name <- field_of(fields, "RemoteRepo")
   commit <- field_of(fields, "RemoteSha")
   if (!nzchar(owner) || !nzchar(name) || !nzchar(commit)) {
-    return(list(problem = sprintf("it was installed from %s, and its DESCRIPTION does not say which commit", type)))
+    return(list(
+      problem = sprintf("it was installed from %s, and its DESCRIPTION does not say which commit", type)
+    ))
   }
   host <- plain_host(field_of(fields, "RemoteHost"))
   public <- c(github = "github.com", gitlab = "gitlab.com")[[type]]
@@ -96,7 +100,10 @@ plain_host <- function(host) {
 source_of_git <- function(fields) {
   url <- field_of(fields, "RemoteUrl")
   # Both https://host/owner/name.git and git@host:owner/name.git.
-  parts <- regmatches(url, regexec("^(?:[a-z]+://)?(?:[^@/]+@)?([^/:]+)[/:](.+?)(?:[.]git)?/?$", url, perl = TRUE))[[1L]]
+  parts <- regmatches(
+    url,
+    regexec("^(?:[a-z]+://)?(?:[^@/]+@)?([^/:]+)[/:](.+?)(?:[.]git)?/?$", url, perl = TRUE)
+  )[[1L]]
   host <- if (length(parts) == 3L) parts[[2L]] else ""
   type <- c("github.com" = "github", "gitlab.com" = "gitlab")[host]
   if (is.na(type)) {
@@ -115,7 +122,12 @@ source_of_folder <- function(package, fields) {
   if (is_source_of(path, package)) {
     return(list(source = "local", archive = path))
   }
-  list(problem = sprintf("it was installed from %s, where its source is no more", if (nzchar(path)) path else "a folder"))
+  list(
+    problem = sprintf(
+      "it was installed from %s, where its source is no more",
+      if (nzchar(path)) path else "a folder"
+    )
+  )
 }
 
 source_of_repository <- function(fields, repositories) {

@@ -220,7 +220,11 @@ new_search <- function(folders) {
   search$sources <- list()
   for (path in path.expand(folders)) {
     fields <- source_description(path)
-    search$sources[[field_of(fields, "Package")]] <- list(path = path, fields = fields, depends = depends_of(fields))
+    search$sources[[field_of(fields, "Package")]] <- list(
+      path = path,
+      fields = fields,
+      depends = depends_of(fields)
+    )
   }
   search
 }
@@ -319,7 +323,11 @@ frame_of <- function(search) {
   local <- needs$source == "local"
   needs$archive[!local] <- NA_character_
   needs$commit[local] <- vapply(path.expand(needs$archive[local]), content_hash, "")
-  problems <- lapply(rlang::set_names(c("package", "version", "reason", "problem")), column, rows = found[with_problem])
+  problems <- lapply(
+    rlang::set_names(c("package", "version", "reason", "problem")),
+    column,
+    rows = found[with_problem]
+  )
   problems$remedy <- column(found[with_problem], "remedy", name_its_source)
   needs <- as.data.frame(needs)
   repositories <- search$repositories

@@ -33,7 +33,11 @@ travel_config <- function(call) {
     )
   }
   variables <- variables_that_travel(call)
-  list(travel_state = bytes, travel_names = names(variables) %||% character(), travel_values = enc2utf8(unname(variables)))
+  list(
+    travel_state = bytes,
+    travel_names = names(variables) %||% character(),
+    travel_values = enc2utf8(unname(variables))
+  )
 }
 
 options_that_travel <- function(call) {
@@ -62,7 +66,12 @@ locale_that_travels <- function(call) {
   if (is.null(chosen)) {
     return(vapply(rlang::set_names(locale_categories), Sys.getlocale, ""))
   }
-  if (!is.character(chosen) || anyNA(chosen) || !all(names(chosen) %in% locale_categories) || is.null(names(chosen))) {
+  if (
+    !is.character(chosen) ||
+      anyNA(chosen) ||
+      !all(names(chosen) %in% locale_categories) ||
+      is.null(names(chosen))
+  ) {
     allowed <- sprintf(
       "FALSE, or a character vector with names among %s",
       paste(locale_categories, collapse = ", ")
@@ -80,14 +89,24 @@ variables_that_travel <- function(call) {
   values <- vapply(rlang::set_names(unique(chosen)), Sys.getenv, "", unset = NA)
   if (anyNA(values)) {
     unset <- names(values)[is.na(values)][[1L]]
-    abort_input(where, sprintf("%s, which is not set", describe(unset)), "names of environment variables that are set", call)
+    abort_input(
+      where,
+      sprintf("%s, which is not set", describe(unset)),
+      "names of environment variables that are set",
+      call
+    )
   }
   zone <- time_zone()
   if (!is.null(zone) && !"TZ" %in% chosen) {
     values <- c(values, TZ = zone)
   }
   if (sum(nchar(values, "bytes")) > most_travel_bytes) {
-    abort_input(where, sprintf("larger, above all `%s`", names(which.max(nchar(values)))), "names of variables with 64 KB in all", call)
+    abort_input(
+      where,
+      sprintf("larger, above all `%s`", names(which.max(nchar(values)))),
+      "names of variables with 64 KB in all",
+      call
+    )
   }
   values
 }
@@ -139,7 +158,12 @@ check_secrets <- function(call) {
   }
   check_variable_names(names(secrets) %||% "", where, call)
   if (anyDuplicated(names(secrets))) {
-    abort_input(where, "two secrets for one variable", "a character vector with a name of its own for each", call)
+    abort_input(
+      where,
+      "two secrets for one variable",
+      "a character vector with a name of its own for each",
+      call
+    )
   }
   odd <- which(!grepl(secret_form, secrets))
   if (length(odd)) {

@@ -18,7 +18,9 @@ take_over <- function(file) {
     }
   }
   # Any locale in UTF-8 reads and writes the same characters.
-  lost <- missing[!(names(missing) == "LC_CTYPE" & grepl("utf-?8$", missing, ignore.case = TRUE) & l10n_info()[["UTF-8"]])]
+  lost <- missing[
+    !(names(missing) == "LC_CTYPE" & grepl("utf-?8$", missing, ignore.case = TRUE) & l10n_info()[["UTF-8"]])
+  ]
   if (length(lost) == 0L) {
     return(character())
   }

@@ -1,6 +1,12 @@
 # Lock files of renv: what they name is what workers get.
 
-write_lock <- function(packages, folder = withr::local_tempdir(.local_envir = env), version = R_now(), more = "", env = parent.frame()) {
+write_lock <- function(
+  packages,
+  folder = withr::local_tempdir(.local_envir = env),
+  version = R_now(),
+  more = "",
+  env = parent.frame()
+) {
   file <- file.path(folder, "renv.lock")
   writeLines(
     c(

@@ -6,7 +6,14 @@ test_that("a package comes with all that it depends on, each with its version, i
   library <- local_library()
   withr::local_options(repos = c(CRAN = "https://cran.example.org/"))
   fake_package(library, "zeta", "0.1", Imports = "alpha (>= 1.0),\n    Beta, utils", Repository = "CRAN")
-  fake_package(library, "alpha", "1.2.3", Depends = "R (>= 4.0), methods", LinkingTo = "notHere", Repository = "CRAN")
+  fake_package(
+    library,
+    "alpha",
+    "1.2.3",
+    Depends = "R (>= 4.0), methods",
+    LinkingTo = "notHere",
+    Repository = "CRAN"
+  )
   fake_package(library, "Beta", "2.0", Imports = "alpha", Repository = "CRAN")
   needs <- needs_here("zeta")
   expect_identical(needs$package, c("Beta", "alpha", "notHere", "zeta"))
@@ -28,9 +35,29 @@ test_that("each way to install a package is told from its DESCRIPTION", {
   fake_package(library, "fromghe", "1.0", github, RemoteHost = "https://git.example.org/api/v3")
   gitlab <- c(RemoteType = "gitlab", RemoteUsername = "group/sub", RemoteRepo = "r", RemoteSha = "def")
   fake_package(library, "fromgitlab", "1.0", gitlab, RemoteHost = "gitlab.com")
-  fake_package(library, "fromclone", "1.0", RemoteType = "git", RemoteUrl = "git@github.com:o/r.git", RemoteSha = "abc")
-  fake_package(library, "frompak", "1.0", RemoteType = "standard", RemoteRepos = "https://mirror.example.org", Repository = "RSPM")
-  fake_package(library, "fromuniverse", "1.0", Repository = "https://o.r-universe.dev", RemoteUrl = "https://github.com/o/r")
+  fake_package(
+    library,
+    "fromclone",
+    "1.0",
+    RemoteType = "git",
+    RemoteUrl = "git@github.com:o/r.git",
+    RemoteSha = "abc"
+  )
+  fake_package(
+    library,
+    "frompak",
+    "1.0",
+    RemoteType = "standard",
+    RemoteRepos = "https://mirror.example.org",
+    Repository = "RSPM"
+  )
+  fake_package(
+    library,
+    "fromuniverse",
+    "1.0",
+    Repository = "https://o.r-universe.dev",
+    RemoteUrl = "https://github.com/o/r"
+  )
   fake_package(library, "fromlab", "1.0", Repository = "lab")
   fake_package(library, "frombioc", "1.0", biocViews = "Software", git_branch = "RELEASE_3_16")
   fake_package(library, "newbioc", "1.0", Repository = "Bioconductor 3.21", biocViews = "Software")
@@ -52,7 +79,10 @@ test_that("each way to install a package is told from its DESCRIPTION", {
   expect_identical(said("newbioc", where), c("bioconductor", "https://bioconductor.org/packages/3.21/bioc"))
   expect_identical(said("withr2", where), c("repository", "https://cloud.r-project.org"))
   repositories <- attr(needs, "repositories")
-  expect_identical(repositories[1:2], c(CRAN = "https://cloud.r-project.org", lab = "https://lab.example.org/r"))
+  expect_identical(
+    repositories[1:2],
+    c(CRAN = "https://cloud.r-project.org", lab = "https://lab.example.org/r")
+  )
   expect_true("https://bioconductor.org/packages/3.16/data/annotation" %in% repositories)
   expect_true(all(needs$repository %in% c("", repositories)))
 })
@@ -62,7 +92,14 @@ test_that("packages without a source are all named, with what to do", {
   fake_package(library, "fromfolder", "1.0")
   fake_package(library, "movedaway", "1.0", RemoteType = "local", RemoteUrl = file.path(library, "gone"))
   fake_package(library, "fromdrat", "1.0", Repository = "mydrat")
-  fake_package(library, "fromgit", "1.0", RemoteType = "git", RemoteUrl = "https://me:token@git.example.org/o/r", RemoteSha = "a")
+  fake_package(
+    library,
+    "fromgit",
+    "1.0",
+    RemoteType = "git",
+    RemoteUrl = "https://me:token@git.example.org/o/r",
+    RemoteSha = "a"
+  )
   packages <- c("fromfolder", "movedaway", "fromdrat", "fromgit", "nothere")
   cnd <- expect_error(needs_here(packages), class = "starburst_error_environment")
   expect_setequal(cnd$packages, packages)
@@ -89,7 +126,10 @@ test_that("a source folder travels as one tarball, named by what it holds", {
   folder <- withr::local_tempdir()
   path <- source_package(folder, "ownpackage", "0.0.1")
   first <- row_of(needs_here(path), "ownpackage")
-  expect_identical(first[c("source", "version", "reason")], list(source = "local", version = "0.0.1", reason = "named"))
+  expect_identical(
+    first[c("source", "version", "reason")],
+    list(source = "local", version = "0.0.1", reason = "named")
+  )
   expect_identical(basename(first$archive), "ownpackage_0.0.1.tar.gz")
   expect_true("ownpackage/R/code.R" %in% utils::untar(first$archive, list = TRUE))
   built <- file.mtime(first$archive)
@@ -136,7 +176,13 @@ test_that("auto takes what is attached, named and found in functions, and no too
   reasons <- rlang::set_names(needs$reason, needs$package)
   expect_identical(
     reasons[c("named", "infunction", "inhelper", "survival", "Matrix")],
-    c(named = "named", infunction = "found in a function", inhelper = "found in a function", survival = "attached", Matrix = "needed by survival")
+    c(
+      named = "named",
+      infunction = "found in a function",
+      inhelper = "found in a function",
+      survival = "attached",
+      Matrix = "needed by survival"
+    )
   )
   expect_false(any(c("starburst", "base", "utils") %in% needs$package))
 })
@@ -147,7 +193,9 @@ test_that("what only tools of the session have loaded does not travel", {
     "cat(starburst_environment()$package)",
     "library(testthat); cat('\\n'); cat('brio' %in% starburst_environment()$package)"
   ))
-  expect_false(any(c("testthat", "cli", "brio", "starburst") %in% strsplit(out[[length(out) - 1L]], " ")[[1L]]))
+  expect_false(any(
+    c("testthat", "cli", "brio", "starburst") %in% strsplit(out[[length(out) - 1L]], " ")[[1L]]
+  ))
   expect_match(out[[length(out) - 1L]], "fastmap")
   expect_identical(out[[length(out)]], "TRUE")
 })
@@ -189,7 +237,16 @@ test_that("an argument that is no environment names what is allowed", {
   # Earlier versions of future keep a plan that was refused.
   local_plan(future::sequential)
   not_a_package <- withr::local_tempdir()
-  bad <- list(1, character(), NA_character_, "", c("none", "auto"), "no such package!", "x/renv.lock", not_a_package)
+  bad <- list(
+    1,
+    character(),
+    NA_character_,
+    "",
+    c("none", "auto"),
+    "no such package!",
+    "x/renv.lock",
+    not_a_package
+  )
   for (environment in bad) {
     for (raise in list(
       function() starburst_environment(environment),
@@ -204,7 +261,9 @@ test_that("an argument that is no environment names what is allowed", {
 
 test_that("starburst_environment() shows what travels and what does not, and builds nothing", {
   library <- local_library()
-  withr::local_options(repos = c(CRAN = "https://cran.example.org", lab = "https://me:secret@lab.example.org"))
+  withr::local_options(
+    repos = c(CRAN = "https://cran.example.org", lab = "https://me:secret@lab.example.org")
+  )
   cache <- withr::local_tempdir()
   withr::local_envvar(R_USER_CACHE_DIR = cache)
   fake_package(library, "fromcran", "1.0", Repository = "CRAN")
@@ -220,7 +279,10 @@ test_that("starburst_environment() shows what travels and what does not, and bui
   expect_identical(nzchar(shown$problem), shown$source == "unknown")
   expect_length(list.files(cache), 0L)
   printed <- paste(capture.output(print(shown)), collapse = "\n")
-  expect_match(printed, "5 packages.*From https://cran.*fromcran 1.0  named.*GitHub.*o/r@0123456.*Cannot travel")
+  expect_match(
+    printed,
+    "5 packages.*From https://cran.*fromcran 1.0  named.*GitHub.*o/r@0123456.*Cannot travel"
+  )
   expect_no_match(printed, "secret")
   expect_output(print(shown[, c("package", "version")]), "fromcran")
   expect_identical(nrow(starburst_environment("none")), 0L)

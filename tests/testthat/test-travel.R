@@ -26,13 +26,21 @@ test_that("options that are the worker's own, or too much, are refused at the do
   local_store()
   expect_refused <- function(..., why) {
     withr::local_options(...)
-    cnd <- expect_error(starburst_session(workers = 1, launch_type = "LOCAL"), why, class = "starburst_error_invalid_input")
+    cnd <- expect_error(
+      starburst_session(workers = 1, launch_type = "LOCAL"),
+      why,
+      class = "starburst_error_invalid_input"
+    )
     expect_match(cnd$arg, "^options[(]starburst[.]")
   }
   expect_refused(starburst.options = "mc.cores", why = "mc.cores")
   expect_refused(starburst.options = c("digits", "future.plan"), why = "future.plan")
   expect_refused(starburst.options = 1, why = "a character vector")
-  expect_refused(starburst.options = c("digits", "large.one"), large.one = runif(1e5), why = "64 KB.*large.one")
+  expect_refused(
+    starburst.options = c("digits", "large.one"),
+    large.one = runif(1e5),
+    why = "64 KB.*large.one"
+  )
   expect_refused(starburst.locale = TRUE, why = "LC_COLLATE")
   expect_refused(starburst.locale = c(LC_ALL = "C"), why = "LC_COLLATE")
   expect_refused(starburst.envvars = "MY_UNSET", why = "not set")
@@ -50,13 +58,18 @@ test_that("the locale travels, category by category", {
 
 test_that("text is sorted as here", {
   # In the order of C, capital letters come first; which locales there are differs between machines.
-  sorts <- function(name) identical(suppressWarnings(withr::with_collate(name, sort(c("B", "a")))), c("a", "B"))
+  sorts <- function(name) {
+    identical(suppressWarnings(withr::with_collate(name, sort(c("B", "a")))), c("a", "B"))
+  }
   other <- Filter(sorts, c("en_US.UTF-8", "en_GB.UTF-8", "de_DE.UTF-8"))
   chosen <- c("C", utils::head(other, 1L))
   for (name in chosen) {
     withr::with_collate(name, {
       here <- sort(c("B", "a", "A", "b"))
-      expect_identical(in_worker(quote(sort(c("B", "a", "A", "b"))), timeout = 100 + match(name, chosen)), here)
+      expect_identical(
+        in_worker(quote(sort(c("B", "a", "A", "b"))), timeout = 100 + match(name, chosen)),
+        here
+      )
     })
   }
 })
@@ -124,7 +137,10 @@ test_that("nothing but what was named is in what travels", {
   withr::local_options(starburst.envvars = character(), my.secret = "hunter2")
   travel <- starburst:::travel_config(quote(test()))
   expect_identical(travel$travel_names, "TZ")
-  expect_false(any(grepl("hunter2", c(travel$travel_values, rawToChar(travel$travel_state[travel$travel_state != 0])))))
+  expect_false(any(grepl(
+    "hunter2",
+    c(travel$travel_values, rawToChar(travel$travel_state[travel$travel_state != 0]))
+  )))
 })
 
 test_that("no profile of the user is read by a worker", {
@@ -164,6 +180,22 @@ test_that("a secret is named by an ARN, and what is none is not shown", {
   cnd <- expect_error(check(TOKEN = "hunter2"), "TOKEN", class = "starburst_error_invalid_input")
   expect_no_match(conditionMessage(cnd), "hunter2")
   expect_error(check(arns[["A"]]), class = "starburst_error_invalid_input")
-  expect_error(check(A = arns[["A"]], A = arns[["B"]]), "two secrets", class = "starburst_error_invalid_input")
+  expect_error(
+    check(A = arns[["A"]], A = arns[["B"]]),
+    "two secrets",
+    class = "starburst_error_invalid_input"
+  )
   expect_error(check(AWS_PROFILE = arns[["A"]]), "AWS", class = "starburst_error_invalid_input")
+})
+
+test_that("on ECS variables travel by name, and what is secret comes from AWS", {
+  arn <- "arn:aws:secretsmanager:us-east-1:123456789012:secret:db-AbCdEf"
+  local_ecs("--secret", paste0(arn, "=hunter2"))
+  withr::local_envvar(MY_NAMED = "named", MY_UNNAMED = "unnamed", MY_PASSWORD = NA, TZ = "Asia/Tokyo")
+  withr::local_options(starburst.envvars = "MY_NAMED", starburst.secrets = c(MY_PASSWORD = arn), digits = 4)
+  suppressMessages({
+    local_plan(starburst, workers = 1, cpu = 1, memory = "2GB", environment = "none")
+    f <- future::future(c(Sys.getenv(c("MY_NAMED", "MY_UNNAMED", "MY_PASSWORD", "TZ"), "none"), format(pi)))
+  })
+  expect_identical(future::value(f), c("named", "none", "hunter2", "Asia/Tokyo", "3.142"))
 })
