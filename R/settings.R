@@ -36,7 +36,7 @@ check_settings <- function(
   )
   settings["region"] <- list(given$region)
   # Workers of this machine have the user's own library, unless the user asked for more than that.
-  unasked <- launch_type == "LOCAL" && !isTRUE(given$environment_chosen)
+  unasked <- launch_type == "LOCAL" && !"environment" %in% attr(given, "chosen")
   settings["environment"] <- list(if (!unasked) synced_environment(environment))
   if (settings$launch_type == "LOCAL") {
     refuse_what_is_not_local(given$image, call)

@@ -195,7 +195,10 @@ test_that("on ECS variables travel by name, and what is secret comes from AWS", 
   withr::local_options(starburst.envvars = "MY_NAMED", starburst.secrets = c(MY_PASSWORD = arn), digits = 4)
   suppressMessages({
     local_plan(starburst, workers = 1, cpu = 1, memory = "2GB", environment = "none")
-    f <- future::future(c(Sys.getenv(c("MY_NAMED", "MY_UNNAMED", "MY_PASSWORD", "TZ"), "none"), format(pi)))
+    f <- future::future(c(
+      Sys.getenv(c("MY_NAMED", "MY_UNNAMED", "MY_PASSWORD", "TZ"), "none", names = FALSE),
+      format(pi)
+    ))
   })
   expect_identical(future::value(f), c("named", "none", "hunter2", "Asia/Tokyo", "3.142"))
 })
