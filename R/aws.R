@@ -19,14 +19,6 @@ check_aws <- function(settings, given, call) {
       call
     )
   }
-  if (!identical(given$environment, "auto") && !identical(given$environment, "none")) {
-    abort_input(
-      "environment",
-      describe(given$environment),
-      "\"auto\" or \"none\": workers use the packages of their image",
-      call
-    )
-  }
   spot <- if (identical(given$use_spot, "fallback")) {
     "first"
   } else if (isTRUE(given$use_spot)) {
@@ -58,6 +50,7 @@ aws_config <- function(settings, call) {
   if (is.null(image)) {
     image <- paste0(stack$repository, ":", utils::packageVersion("starburst"))
   }
+  secrets <- check_secrets(call)
   number <- function(x) if (is.null(x)) NULL else as.numeric(x)
   aws <- list(
     stack = stack$stack,
@@ -72,7 +65,9 @@ aws_config <- function(settings, call) {
     user = unname(Sys.info()[["user"]]),
     spot = of_aws$spot,
     arm = of_aws$arm,
-    auto_quota_request = of_aws$auto_quota_request
+    auto_quota_request = of_aws$auto_quota_request,
+    secret_names = names(secrets),
+    secret_arns = unname(secrets)
   )
   # Text and numbers that are absent are NULL, and stay in the list.
   aws["instance_type"] <- list(of_aws$instance_type)
@@ -82,9 +77,11 @@ aws_config <- function(settings, call) {
   list(aws = aws, region = stack$region, profile = stack$profile, store = paste0("s3://", stack$bucket))
 }
 
-# Makes a session, and says what was requested, what holds it and what it costs, before anything starts.
-create_session <- function(settings, detached, call) {
-  config <- native_config(settings, detached, call)
+# Makes a session, and says what was requested, what holds it and what it costs, before anything starts. Its environment
+# is what is needed at this moment: `packages` and `code` are of the tasks that are about to be submitted.
+create_session <- function(settings, detached, call, packages = NULL, code = NULL) {
+  environment_needs(settings$environment, packages, call, code)
+  config <- c(native_config(settings, detached, call), travel_config(call))
   if (settings$launch_type == "EC2") {
     ensure_instances(settings, config, call)
   }

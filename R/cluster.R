@@ -55,7 +55,9 @@ StarburstCluster <- R6::R6Class(
       .globals = TRUE
     ) {
       call <- rlang::current_env()
-      handle <- private$handle(call)
+      envir <- parent.frame()
+      code <- function() gather_function(as_function(.f, call), list(...), envir, .globals, .packages, call)
+      handle <- private$handle(call, .packages, code())
       run_map(
         handle,
         .x,
@@ -66,7 +68,7 @@ StarburstCluster <- R6::R6Class(
         .on_error,
         .packages,
         .globals,
-        parent.frame(),
+        envir,
         call
       )
     },
@@ -106,7 +108,7 @@ StarburstCluster <- R6::R6Class(
   private = list(
     fleet = NULL,
     closed = FALSE,
-    handle = function(call) {
+    handle = function(call, packages = NULL, code = NULL) {
       if (private$closed) {
         starburst_abort(
           c("this cluster was shut down", i = "make another with `starburst_cluster()`"),
@@ -114,7 +116,7 @@ StarburstCluster <- R6::R6Class(
           call = call
         )
       }
-      fleet_handle(private$fleet)
+      fleet_handle(private$fleet, packages, code)
     }
   )
 )

@@ -18,7 +18,8 @@ error_kinds <- c(
   "task_failed",
   "cancelled",
   "timeout",
-  "not_set_up"
+  "not_set_up",
+  "environment"
 )
 
 starburst_abort <- function(message, kind, ..., call = rlang::caller_env(), parent = NULL) {

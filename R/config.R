@@ -102,9 +102,9 @@ check_config <- function(values, changed, call) {
     check_line(check_string(values[[arg]], arg, call, null = TRUE), arg, call)
   }
   if (!is.null(values$environment)) {
-    check_characters(values$environment, "environment", call, null = FALSE)
+    check_environment(values$environment, call)
     check_line(values$environment, "environment", call)
-    if (length(values$environment) == 0L || any(grepl(",", values$environment, fixed = TRUE))) {
+    if (any(grepl(",", values$environment, fixed = TRUE))) {
       abort_input("environment", describe(values$environment), "strings without a comma", call)
     }
   }
@@ -166,11 +166,13 @@ config_defaults <- function(call = rlang::caller_env()) {
 }
 
 # The launch arguments of a call: those that were not supplied are what is set, or what is built in. `given` has all
-# by name, `supplied` are the names of those that the user wrote.
+# by name, `supplied` are the names of those that the user wrote. The attribute "chosen" has the names of those that are
+# not what is built in.
 with_config <- function(given, supplied, call = rlang::caller_env()) {
   values <- config_defaults(call)
   open <- setdiff(intersect(names(given), names(values)), supplied)
   given[open] <- values[open]
+  attr(given, "chosen") <- c(supplied, open)
   given
 }
 

@@ -158,4 +158,7 @@ rs_quota_history <- function(access, launch_type, spot) .Call(wrap__rs_quota_his
 # The last lines of streams of a log group, column by column.
 rs_log_tails <- function(access, group, streams, last) .Call(wrap__rs_log_tails, access, group, streams, last)
 
+# Reads JSON. Deeper than 128 levels is an error.
+rs_json <- function(text) .Call(wrap__rs_json, text)
+
 # nolint end

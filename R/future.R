@@ -35,7 +35,10 @@ launch <- function(fleet, f) {
   payload <- future_payload(f, fleet$settings$cpu)
   label <- if (!is.null(f[["label"]])) enc2utf8(f[["label"]])
   task <- tryCatch(
-    unwrap_native(rs_submit(fleet_handle(fleet), payload, TRUE, label), quote(future())),
+    {
+      handle <- fleet_handle(fleet, f[["packages"]], list(f[["expr"]], f[["globals"]]))
+      unwrap_native(rs_submit(handle, payload, TRUE, label), quote(future()))
+    },
     starburst_error = function(cnd) {
       error <- future_error(f, cnd)
       class(error) <- unique(c("FutureLaunchError", class(error)))

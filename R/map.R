@@ -71,8 +71,10 @@ starburst_map <- function(
   }
   fleet <- new_fleet(settings)
   on.exit(fleet_stop(fleet))
+  envir <- parent.frame()
+  code <- function() gather_function(as_function(.f, call), list(...), envir, .globals, .packages, call)
   run_map(
-    fleet_handle(fleet),
+    fleet_handle(fleet, .packages, code()),
     .x,
     .f,
     list(...),
@@ -81,7 +83,7 @@ starburst_map <- function(
     .on_error,
     .packages,
     .globals,
-    parent.frame(),
+    envir,
     call
   )
 }

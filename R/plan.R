@@ -21,6 +21,18 @@
 #' among several stacks. All of this is tested against stand-ins for AWS; nothing
 #' has run on AWS itself yet.
 #'
+#' ## What travels
+#' With a task its globals, and the names of the packages to attach. With the
+#' session, as they are when it is made: the packages of `environment`; the
+#' options of this R that `options(starburst.options = )` names, by default
+#' `contrasts`, `digits`, `digits.secs`, `encoding`, `na.action`, `OutDec`,
+#' `scipen` and `ts.eps`; the locale, or what `options(starburst.locale = )` says;
+#' the time zone; and the environment variables that
+#' `options(starburst.envvars = )` names, by default none.
+#' `options(starburst.secrets = c(NAME = "arn:aws:secretsmanager:..."))` lets AWS
+#' put a secret into the variable `NAME` of workers there; with `"LOCAL"` the
+#' variable must be set here. Profiles such as `.Rprofile` are not read.
+#'
 #' ## Failures
 #' An error of your code is raised by `value()` as it is, with its own class. A
 #' worker that dies costs a task one attempt; after three it fails with a
@@ -69,8 +81,14 @@
 #' @param auto_quota_request (logical) Whether a larger quota is requested where
 #'   yours has no room for all workers, as [starburst_request_quota_increase()]
 #'   does. Not used by `"LOCAL"`. Default `FALSE`.
-#' @param environment (string) `"auto"` or `"none"`, which are alike for now: with
-#'   `"LOCAL"` workers use your own library, on AWS the packages of their image.
+#' @param environment (character) The packages that workers get. `"auto"`: those
+#'   of the project's `renv.lock`, else those that are attached, loaded, or named
+#'   by the first tasks, each in the version that is installed here. The path of
+#'   another lock file, names of installed packages, or paths of source packages
+#'   (a folder or a tarball), also together, as in `c("auto", "~/src/mine")`.
+#'   `"none"`: what workers have by themselves, on AWS the packages of their image.
+#'   See [starburst_environment()], which shows what it comes to. Default `"auto"`;
+#'   with `"LOCAL"` workers use your own library, unless you give this argument.
 #' @param eager (logical) Whether the first worker starts with `plan()`.
 #' @param detached (logical) Must be `FALSE`: see [starburst_session()].
 #' @param .given (character or `NULL`) Written by `plan()`, not by you: the names
@@ -81,6 +99,8 @@
 #'
 #' @section Conditions:
 #' An argument out of range is a `starburst_error_invalid_input` that names it.
+#' `starburst_error_environment` names packages of `environment` that have no source
+#' that a worker can reach.
 #' On AWS: `starburst_error_not_set_up` if no stack is known,
 #' `starburst_error_invalid_input` for a `cpu` or `memory` that no instance of
 #' the type has room for, `starburst_error_cost` if a ceiling does not allow it or was reached,

@@ -73,6 +73,8 @@
 #' `starburst_error_permission` for a store that you may not write to,
 #' `starburst_error_unauthenticated` without valid AWS credentials,
 #' `starburst_error_version` for a session of another version.
+#' `starburst_session()` also `starburst_error_environment` for a package of
+#' `environment` that has no source that a worker can reach.
 #' `starburst_session()` on AWS also `starburst_error_not_set_up` if no stack is
 #' known, and `starburst_error_cost` and `starburst_error_quota` for what a ceiling
 #' or the account's quota does not allow.

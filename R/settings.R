@@ -19,7 +19,7 @@ check_settings <- function(
   if (!identical(given$use_spot, "fallback")) {
     check_flag(given$use_spot, "use_spot", call)
   }
-  check_characters(given$environment, "environment", call, null = FALSE)
+  environment <- check_environment(given$environment, call)
   for (arg in c("max_hourly_cost", "max_total_cost")) {
     check_number(given[[arg]], arg, 0, Inf, call, null = TRUE)
   }
@@ -34,8 +34,12 @@ check_settings <- function(
     launch_type = launch_type
   )
   settings["region"] <- list(given$region)
+  # Workers of this machine have the user's own library, unless the user asked for more than that.
+  unasked <- launch_type == "LOCAL" && !"environment" %in% attr(given, "chosen")
+  settings["environment"] <- list(if (!unasked) synced_environment(environment))
   if (settings$launch_type == "LOCAL") {
-    refuse_what_is_not_local(given$image, given$environment, call)
+    refuse_what_is_not_local(given$image, call)
+    check_local_secrets(call)
   } else {
     settings$aws <- check_aws(settings, given, call)
     # Where nothing is set up, this says so before anything else is done. With future before 1.40 a worker evaluates
@@ -47,20 +51,12 @@ check_settings <- function(
   settings
 }
 
-refuse_what_is_not_local <- function(image, environment, call) {
+refuse_what_is_not_local <- function(image, call) {
   if (!is.null(image)) {
     abort_input(
       "image",
       describe(image),
       "NULL with launch_type = \"LOCAL\", which runs the R of this machine",
-      call
-    )
-  }
-  if (!identical(environment, "auto") && !identical(environment, "none")) {
-    abort_input(
-      "environment",
-      describe(environment),
-      "\"auto\" or \"none\" with launch_type = \"LOCAL\", which uses your own library",
       call
     )
   }

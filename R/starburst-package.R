@@ -17,3 +17,7 @@ the$watching <- FALSE
 # The random state that seeds were derived from last, and how often (R/seeds.R).
 the$seed_state <- NULL
 the$seed_count <- 0L
+# What was said of all workers (R/wait.R).
+the$worker_warnings <- character()
+# What DESCRIPTION files say, by path (R/environment-sources.R).
+the$descriptions <- new.env(parent = emptyenv())

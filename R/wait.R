@@ -43,6 +43,14 @@ relay_cost <- function(handle) {
 }
 
 signal_again <- function(cnd) {
+  # What a worker lacks, all others lack too.
+  if (inherits(cnd, "starburst_warning_worker")) {
+    words <- conditionMessage(cnd)
+    if (words %in% the$worker_warnings) {
+      return(invisible())
+    }
+    the$worker_warnings <- c(the$worker_warnings, words)
+  }
   if (inherits(cnd, "warning")) {
     warning(cnd)
   } else if (inherits(cnd, "message")) {

@@ -2,8 +2,8 @@
 
 the <- new.env()
 
-# What the user's code may assume, set once.
-prepare <- function(cpu) {
+# What the user's code may assume, set once. `travel` is the file with what this R takes over from the client's.
+prepare <- function(cpu, travel) {
   if (requireNamespace("future", quietly = TRUE)) {
     # Loaded before the first task, so that no task waits for it.
     future::plan("sequential")
@@ -16,6 +16,7 @@ prepare <- function(cpu) {
     parallelly.availableCores.custom = function() cores,
     warn = 0L
   )
+  the$missing <- take_over(travel)
   # Takes what a map's elements print; made anew only when something was printed.
   the$output <- rawConnection(raw(0L), open = "w")
   the$options <- options()

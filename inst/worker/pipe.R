@@ -59,6 +59,11 @@ serve <- function(pipe) {
       next
     }
     signal <- function(cnd) send(pipe, 4L, head[[3]], pack(cnd))
+    # Told with the first task, by this R and all others: the client says it once.
+    for (words in the$missing) {
+      signal(warningCondition(words, class = "starburst_warning_worker", call = NULL))
+    }
+    the$missing <- NULL
     kind <- c("future", "call", "element")[[head[[2]] + 1L]]
     answer <- evaluate(kind, payload, shared, signal)
     # What cannot be sent back is the task's failure, not the end of R.

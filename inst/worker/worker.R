@@ -2,11 +2,11 @@
 # It needs base R and the package future, and nothing of the package starburst.
 local({
   here <- dirname(sub("^--file=", "", grep("^--file=", commandArgs(), value = TRUE)[[1]]))
-  for (script in c("evaluate.R", "pipe.R")) {
+  for (script in c("evaluate.R", "pipe.R", "travel.R")) {
     sys.source(file.path(here, script), envir = environment())
   }
-  cpu <- suppressWarnings(as.numeric(commandArgs(trailingOnly = TRUE)[[1]]))
-  prepare(cpu)
+  args <- commandArgs(trailingOnly = TRUE)
+  prepare(suppressWarnings(as.numeric(args[[1]])), args[[2]])
   pipe <- open_pipe()
   serve(pipe)
 })

@@ -8,6 +8,7 @@ use starburst_aws::ecs::{
     tasks,
 };
 use starburst_core::{
+    compute::EcsFleet,
     ids::{SessionId, WorkerId},
     launch::{Fate, Fates as _, LaunchError, Launched, Launcher as _},
 };
@@ -148,6 +149,16 @@ async fn what_kept_a_worker_from_its_work_is_said_with_what_to_do() {
         let why = lab.gone(&launcher, &workers[0]).await;
         assert!(why.starts_with(expected[0]) && why.contains(expected[1]), "{why}");
     }
+    let secrets = vec![("TOKEN".into(), "arn:of:nothing".into())];
+    let secretive = WorkerTask { secrets, ..worker_task() };
+    let task_definition = task_definition::ensure(&lab.account, &secretive).await.unwrap();
+    let launcher = lab.launcher_of(EcsFleet { task_definition, ..lab.fleet.clone() });
+    let workers = all(launcher.launch_all(&specs("s", 1)).await);
+    let why = lab.gone(&launcher, &workers[0]).await;
+    assert!(
+        why.starts_with("ECS may not read a secret") && why.contains("arn:of:nothing"),
+        "{why}"
+    );
     let spot = lab.on("FARGATE_SPOT", None);
     let workers = all(spot.launch_all(&specs("s", 1)).await);
     lab.is_up(&workers[0]).await;

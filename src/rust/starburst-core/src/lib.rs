@@ -29,6 +29,7 @@ pub mod segment;
 pub mod signal;
 pub mod store;
 pub mod tail;
+pub mod travel;
 pub mod update;
 pub mod uploads;
 pub mod waves;

@@ -4,6 +4,7 @@ use crate::{
     compute::{Budget, Compute},
     ids::{ClientId, Nonce, SessionId},
     pace::Pace,
+    travel::Travel,
 };
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -90,6 +91,9 @@ pub struct Manifest {
     pub pace: Pace,
     /// What made the payloads.
     pub client: ClientR,
+    /// What a worker's R begins with.
+    #[serde(default)]
+    pub travel: Travel,
 }
 
 impl Manifest {

@@ -16,6 +16,7 @@ use starburst_core::{
     results::ResultBatch,
     signal::Signal,
     store::Requests,
+    travel::Travel,
 };
 use std::{fmt::Debug, time::Duration};
 
@@ -68,7 +69,8 @@ proptest! {
             max_attempts: workers,
             backup_tasks: workers % 2 == 1,
             pace: if local { Pace::local() } else { Pace::remote() },
-            client: ClientR { r: (workers, 2), future },
+            client: ClientR { r: (workers, 2), future: future.clone() },
+            travel: Travel { state: future.clone().into(), variables: vec![(future.clone(), future)] },
         });
     }
 

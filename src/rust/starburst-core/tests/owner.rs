@@ -11,6 +11,7 @@ use starburst_core::{
     manifest::{ClientR, Lifetime},
     pace::Pace,
     store::Store,
+    travel::Travel,
     uploads::Uploads,
     worker::{
         self, Told, WorkerConfig, WorkerDeps,
@@ -56,6 +57,7 @@ async fn stays(lifetime: Lifetime, pace: Pace, minutes: u64, seed: u64) -> (Dura
         compute: starburst_core::compute::Compute::Local,
         budget: None,
         task_timeout: None,
+        travel: Travel::default(),
         idle_timeout: Duration::from_secs(3_600),
         absolute_timeout: Duration::from_secs(100_000),
         max_attempts: 3,

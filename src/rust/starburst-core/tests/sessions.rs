@@ -11,6 +11,7 @@ use starburst_core::{
     pace::Pace,
     segment::{TaskHeader, TaskKind},
     store::Store,
+    travel::Travel,
     update, worker,
 };
 use starburst_testkit::{FakeLauncher, ManualClock, MemStore, SeededIds};
@@ -36,6 +37,7 @@ fn config() -> SessionConfig {
         compute: starburst_core::compute::Compute::Local,
         budget: None,
         task_timeout: None,
+        travel: Travel::default(),
         idle_timeout: Duration::from_secs(600),
         absolute_timeout: Duration::from_secs(6_000),
         max_attempts: 3,

@@ -2,7 +2,7 @@
 use crate::{
     error::Result,
     runtime,
-    session::{field, place},
+    session::{field, pairs, place},
 };
 use extendr_api::prelude::*;
 use starburst_aws::{
@@ -87,5 +87,6 @@ fn wanted(config: &List, aws: &List) -> Result<Wanted> {
         auto_quota_request: field(aws, "auto_quota_request")?,
         store: field(config, "store")?,
         user: field(aws, "user")?,
+        secrets: pairs(aws, "secret_names", "secret_arns")?,
     })
 }

@@ -9,6 +9,7 @@ mod convert;
 mod error;
 mod install;
 mod job;
+mod json;
 mod manage;
 mod quota;
 mod runtime;
@@ -28,4 +29,5 @@ extendr_module! {
     use job;
     use install;
     use quota;
+    use json;
 }

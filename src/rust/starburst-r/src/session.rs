@@ -13,6 +13,7 @@ use starburst_core::{
     key::SessionKeys,
     manifest::{ClientR, Lifetime},
     pace::Pace,
+    travel::Travel,
     worker,
 };
 use starburst_local::{Durability, ProcessLauncher, WorkerProgram};
@@ -61,6 +62,13 @@ where
     })
 }
 
+/// Two character vectors of the same length, element by element.
+pub(crate) fn pairs(config: &List, names: &str, values: &str) -> Result<Vec<(String, String)>> {
+    let names: Vec<String> = field(config, names)?;
+    let values: Vec<String> = field(config, values)?;
+    Ok(names.into_iter().zip(values).collect())
+}
+
 fn seconds(config: &List, name: &str) -> Result<Duration> {
     let seconds: f64 = field(config, name)?;
     Ok(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
@@ -82,8 +90,6 @@ pub(crate) fn deps(config: &List) -> Result<Deps> {
     let durability = if durable { Durability::Machine } else { Durability::Process };
     let opened = runtime::wait(async { place.open(&access, durability).await })?;
     let Opened { store, clock, ids } = opened.map_err(RError::Place)?;
-    let names: Vec<String> = field(config, "env_names")?;
-    let values: Vec<String> = field(config, "env_values")?;
     let mut named = vec!["--store".to_owned(), place.to_string()];
     if let Some(region) = access.region {
         named.extend(["--region".to_owned(), region]);
@@ -93,7 +99,7 @@ pub(crate) fn deps(config: &List) -> Result<Deps> {
         program: field::<String>(config, "worker_program")?.into(),
         r_home: field::<String>(config, "r_home")?.into(),
         scripts: field::<String>(config, "scripts")?.into(),
-        env: names.into_iter().zip(values).collect(),
+        env: pairs(config, "env_names", "env_values")?,
         store: named,
         logs: place.logs(Path::new(&logs)),
     };
@@ -106,6 +112,13 @@ fn pace(config: &List) -> Result<Pace> {
     let pace = place(config)?.0.pace();
     let lease: f64 = field(config, "lease")?;
     Ok(if lease > 0.0 { pace.with_lease(seconds(config, "lease")?) } else { pace })
+}
+
+/// What the workers' R takes over. R has checked how large it is.
+fn travel(config: &List) -> Result<Travel> {
+    let state: Raw = field(config, "travel_state")?;
+    let variables = pairs(config, "travel_names", "travel_values")?;
+    Ok(Travel { state: state.as_slice().to_vec().into(), variables })
 }
 
 fn session_config(config: &List) -> Result<SessionConfig> {
@@ -128,6 +141,7 @@ fn session_config(config: &List) -> Result<SessionConfig> {
         backup_tasks: field(config, "backup_tasks")?,
         pace: pace(config)?,
         client: ClientR { r, future: field(config, "future")? },
+        travel: travel(config)?,
     })
 }
 

@@ -137,7 +137,8 @@ async fn ready(
     uploads: &Arc<Uploads>,
 ) -> Result<(Versioned<Manifest>, RProcess), Error> {
     let manifest = worker::admit(store, keys).await?;
-    let mut r = RProcess::new(config?, Arc::clone(uploads));
+    let config = config?.with_travel(manifest.value.travel.clone());
+    let mut r = RProcess::new(config, Arc::clone(uploads));
     let version = r.warm_up().await.map_err(|message| Error::WorkersLost { message })?;
     worker::admit_r(&manifest.value, &version)?;
     Ok((manifest, r))

@@ -11,6 +11,7 @@ use rustix::process::{Pid, Signal};
 use starburst_core::{
     launch::LogSpan,
     manifest::ClientR,
+    travel::Travel,
     uploads::Uploads,
     worker::evaluator::{Evaluator, Event, Job, Outcome},
 };
@@ -52,6 +53,7 @@ pub(crate) struct RConfig {
     marks: Option<std::sync::mpsc::Sender<LogSpan>>,
     worker: String,
     temporary: PathBuf,
+    travel: Travel,
 }
 
 impl RConfig {
@@ -74,7 +76,13 @@ impl RConfig {
             marks,
             worker: args.worker.to_string(),
             temporary: std::env::temp_dir().join(name),
+            travel: Travel::default(),
         })
+    }
+
+    /// The same R with what the session brought for it.
+    pub(crate) fn with_travel(self, travel: Travel) -> Self {
+        Self { travel, ..self }
     }
 
     fn log_len(&self) -> u64 {
@@ -296,6 +304,8 @@ fn spawn(config: &RConfig, uploads: &Arc<Uploads>) -> io::Result<Live> {
     let (for_r, to_r) = io::pipe()?;
     let (from_r, by_r) = io::pipe()?;
     std::fs::create_dir_all(&config.temporary)?;
+    let state = config.temporary.join("travel");
+    std::fs::write(&state, &config.travel.state)?;
     let log = std::fs::File::options().create(true).append(true).open(&config.log)?;
     let libraries = std::env::var("LD_LIBRARY_PATH").unwrap_or_default();
     let lib = config.home.join("lib");
@@ -305,6 +315,8 @@ fn spawn(config: &RConfig, uploads: &Arc<Uploads>) -> io::Result<Live> {
         .arg(format!("--file={}", config.script.display()))
         .arg("--args")
         .arg(config.cpu.to_string())
+        .arg(&state)
+        .envs(config.travel.variables.iter().map(|(name, value)| (name, value)))
         .env("R_HOME", &config.home)
         // Tells code, ours among it, where it runs.
         .env("STARBURST_WORKER", &config.worker)

@@ -55,6 +55,8 @@ pub struct Wanted {
     pub store: String,
     /// Who asks, for tags.
     pub user: String,
+    /// Environment variables and the ARNs of the secrets that they are to hold.
+    pub secrets: Vec<(String, String)>,
 }
 
 /// The stack that workers run in, as its outputs name it.
@@ -326,5 +328,6 @@ fn task(site: &Site, wanted: &Wanted) -> WorkerTask {
         region: site.region.clone(),
         ephemeral_gib: 20,
         stack: site.stack.clone(),
+        secrets: wanted.secrets.clone(),
     }
 }

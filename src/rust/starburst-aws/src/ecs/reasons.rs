@@ -42,6 +42,11 @@ fn by_text(all: &str, said: &str) -> Option<String> {
         "it used more memory than it has (out of memory); use a larger `memory`".to_owned()
     } else if has("CannotPullContainer") || has("CannotPullImage") {
         format!("its image cannot be pulled: {said}; check `image =`, or run starburst_doctor()")
+    } else if has("unable to retrieve secret") {
+        format!(
+            "ECS may not read a secret, or it is not there: {said}; allow the execution role to read it, and see \
+             options(starburst.secrets)"
+        )
     } else if has("ResourceInitializationError")
         && (has("execution role") || has("assume") || has("not authorized"))
     {

@@ -6,7 +6,7 @@ use crate::{
 };
 use aws_sdk_ecs::types::{
     Compatibility, ContainerDefinition, CpuArchitecture, EphemeralStorage, LogConfiguration,
-    LogDriver, NetworkMode, OsFamily, RuntimePlatform, Tag,
+    LogDriver, NetworkMode, OsFamily, RuntimePlatform, Secret, Tag,
 };
 use serde::Serialize;
 
@@ -41,6 +41,10 @@ pub struct WorkerTask {
     pub ephemeral_gib: u32,
     /// The stack it belongs to, as a tag.
     pub stack: String,
+    /// Environment variables and the ARNs of the secrets that ECS puts into them.
+    // Left out where there are none, so that such workers keep the name that they had.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<(String, String)>,
 }
 
 impl WorkerTask {
@@ -93,6 +97,10 @@ async fn register(
         .map_err(invalid)?;
     let memory = i32::try_from(worker.memory_mib).unwrap_or(i32::MAX);
     let units = (worker.cpu * 1024.0).round() as i32;
+    let secret = |(name, arn): &(String, String)| {
+        Secret::builder().name(name).value_from(arn).build().map_err(invalid)
+    };
+    let secrets: Vec<Secret> = worker.secrets.iter().map(secret).collect::<Result<_, _>>()?;
     let container = ContainerDefinition::builder()
         .name(CONTAINER)
         .image(&worker.image)
@@ -101,6 +109,7 @@ async fn register(
         .memory(memory)
         .stop_timeout(STOP_TIMEOUT)
         .log_configuration(log)
+        .set_secrets((!secrets.is_empty()).then_some(secrets))
         .build();
     let (network, kind) = if worker.fargate {
         (NetworkMode::Awsvpc, Compatibility::Fargate)
@@ -152,6 +161,7 @@ mod tests {
             region: "us-east-1".into(),
             ephemeral_gib: 20,
             stack: "starburst".into(),
+            secrets: Vec::new(),
         }
     }
 
@@ -162,5 +172,7 @@ mod tests {
         assert!(name.starts_with("starburst-") && name.len() == 26);
         assert_ne!(name, WorkerTask { image: "image:2".into(), ..worker() }.family());
         assert_ne!(name, WorkerTask { cpu: 2.0, ..worker() }.family());
+        let secrets = vec![("TOKEN".into(), "arn:1".into())];
+        assert_ne!(name, WorkerTask { secrets, ..worker() }.family());
     }
 }

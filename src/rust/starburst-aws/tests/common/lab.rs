@@ -60,6 +60,7 @@ pub(crate) fn worker_task() -> WorkerTask {
         region: "us-east-1".into(),
         ephemeral_gib: 20,
         stack: "starburst".into(),
+        secrets: Vec::new(),
     }
 }
 
@@ -89,6 +90,7 @@ pub(crate) fn wanted(workers: u32) -> Wanted {
         auto_quota_request: false,
         ceiling: Ceiling::default(),
         store: "s3://bucket".into(),
+        secrets: Vec::new(),
         user: "ann".into(),
     }
 }
@@ -126,7 +128,7 @@ impl Lab {
         self.launcher_of(EcsFleet { provider: provider.into(), fallback, ..self.fleet.clone() })
     }
 
-    fn launcher_of(&self, fleet: EcsFleet) -> EcsLauncher {
+    pub(crate) fn launcher_of(&self, fleet: EcsFleet) -> EcsLauncher {
         EcsLauncher::new(self.account.clone(), fleet, self.clock.clone(), Arc::new(SystemIds))
     }
 

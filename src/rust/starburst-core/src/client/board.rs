@@ -201,7 +201,8 @@ impl Board {
     }
 
     pub(super) fn summary(&self) -> Summary {
-        let running = self.holders().len() as u64;
+        // Two workers may be at one task.
+        let running = (self.holders().len() as u64).min(self.counts.claimed);
         Summary {
             pending: self.counts.open() - running,
             running,

@@ -35,6 +35,7 @@ use crate::{
     pace::Pace,
     patrol::Patrol,
     store::{Store, StoreError},
+    travel::Travel,
     update::Versioned,
     uploads::Uploads,
     worker::{self, pulse},
@@ -99,6 +100,8 @@ pub struct SessionConfig {
     pub pace: Pace,
     /// What makes the payloads.
     pub client: ClientR,
+    /// What a worker's R begins with.
+    pub travel: Travel,
 }
 
 /// One attached client of one session.
@@ -221,6 +224,7 @@ impl Client {
             backup_tasks: config.backup_tasks,
             pace: config.pace,
             client: config.client,
+            travel: config.travel,
         };
         let body = envelope::encode(Kind::Manifest, &manifest)?;
         // The id is fresh: an object that is there is ours.

@@ -16,6 +16,7 @@ use starburst_core::{
     pace::Pace,
     segment::{TaskHeader, TaskKind},
     store::Store,
+    travel::Travel,
 };
 use starburst_testkit::{ManualClock, MemStore, SeededIds};
 use std::{sync::Arc, time::Duration};
@@ -114,6 +115,7 @@ pub(crate) fn on_ecs(workers: u32) -> SessionConfig {
         })),
         budget: None,
         task_timeout: None,
+        travel: Travel::default(),
         idle_timeout: seconds(3_600),
         absolute_timeout: seconds(100_000),
         max_attempts: 3,

@@ -77,6 +77,7 @@ pub(crate) fn manifest() -> Manifest {
         backup_tasks: false,
         pace,
         client: ClientR { r: (4, 2), future: "1.31.0".into() },
+        travel: starburst_core::travel::Travel::default(),
     }
 }
 

@@ -25,6 +25,8 @@ pub struct Settings {
     pub program: Vec<String>,
     /// The environment of each task beside that of its container.
     pub environment: Vec<(String, String)>,
+    /// Secrets by their ARNs, which the execution role may read.
+    pub secrets: BTreeMap<String, String>,
     /// From RunTask to RUNNING.
     pub start_delay: Duration,
     /// From an interruption of Spot to SIGKILL; 120 s on AWS. A shorter stop timeout of the container wins.
@@ -60,6 +62,7 @@ impl Default for Settings {
             capacity_providers: Vec::new(),
             program: vec!["/bin/true".to_owned()],
             environment: Vec::new(),
+            secrets: BTreeMap::new(),
             start_delay: Duration::from_millis(100),
             spot_notice: Duration::from_secs(120),
             stop_timeout: None,

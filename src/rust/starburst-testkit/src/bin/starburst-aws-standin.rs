@@ -45,6 +45,10 @@ fn arguments() -> Result<Arguments, lexopt::Error> {
                 settings.capacity_providers.push(parser.value()?.string()?);
             }
             Arg::Long("env") => settings.environment.push(pair(&parser.value()?.string()?)?),
+            Arg::Long("secret") => {
+                let (arn, value) = pair(&parser.value()?.string()?)?;
+                settings.secrets.insert(arn, value);
+            }
             Arg::Long("start-delay-ms") => settings.start_delay = milliseconds(&mut parser)?,
             Arg::Long("spot-notice-ms") => settings.spot_notice = milliseconds(&mut parser)?,
             Arg::Long("stop-timeout-ms") => {

@@ -17,6 +17,7 @@ use starburst_core::{
     retry::{RetryPolicy, RetryStore},
     segment::{TaskHeader, TaskKind},
     store::Store,
+    travel::Travel,
     uploads::Uploads,
     worker::{self, Told, WorkerConfig, WorkerDeps, evaluator::Evaluator},
 };
@@ -116,6 +117,7 @@ pub(super) fn config(workers: u32, idle_timeout: Duration) -> SessionConfig {
         compute: Compute::Local,
         budget: None,
         task_timeout: None,
+        travel: Travel::default(),
         idle_timeout,
         absolute_timeout: Duration::from_secs(100 * 86_400),
         max_attempts: 3,

@@ -109,7 +109,7 @@ async fn start(state: &Arc<State>, id: &str, orders: &mut Orders) -> Result<Chil
     }
     let delay = *state.start_delay.lock() / 2;
     unless_ordered(orders, pause(delay)).await?;
-    if let Some(reason) = change(state, id, |task| fails_to_provision(task)).flatten() {
+    if let Some(reason) = change(state, id, |task| fails_to_provision(state, task)).flatten() {
         return Err(End::not_started(reason));
     }
     change(state, id, |task| {
@@ -151,9 +151,15 @@ async fn room(state: &State, id: &str) {
     }
 }
 
-fn fails_to_provision(task: &Task) -> Option<String> {
+fn fails_to_provision(state: &State, task: &Task) -> Option<String> {
     let subnet = task.subnet.as_deref().unwrap_or("subnet-0");
     let role = task.definition.text("executionRoleArn").unwrap_or("arn:aws:iam::0:role/none");
+    let mut secrets = process::secrets(task.definition.container());
+    if let Some((_, arn)) = secrets.find(|(_, arn)| !state.settings.secrets.contains_key(*arn)) {
+        return Some(format!(
+            "ResourceInitializationError: unable to pull secrets or registry auth: execution resource retrieval failed: unable to retrieve secret from asm: service call has been retried 1 time(s): failed to fetch secret {arn} from secrets manager: AccessDeniedException: {role} is not authorized to perform: secretsmanager:GetSecretValue on resource: {arn} because no identity-based policy allows the secretsmanager:GetSecretValue action"
+        ));
+    }
     match task.fate.as_ref()? {
         Fault::EniFailure => Some(format!(
             "Unexpected EC2 error while attempting to Create Network Interface with public IP assignment enabled in subnet '{subnet}': InsufficientFreeAddressesInSubnet"

@@ -12,12 +12,25 @@ pub(super) const METADATA: &str = "ECS_CONTAINER_METADATA_URI_V4";
 /// What a container has from this machine: enough to find programs and a place for temporary files.
 const INHERITED: [&str; 6] = ["PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "LD_LIBRARY_PATH"];
 
-fn pairs(container: &Value) -> impl Iterator<Item = (&str, &str)> {
-    let list = container.get("environment").and_then(Value::as_array).into_iter().flatten();
-    list.filter_map(|pair| {
+fn pairs<'a>(
+    container: &'a Value,
+    list: &str,
+    value: &'a str,
+) -> impl Iterator<Item = (&'a str, &'a str)> {
+    let list = container.get(list).and_then(Value::as_array).into_iter().flatten();
+    list.filter_map(move |pair| {
         let text = |name: &str| pair.get(name).and_then(Value::as_str);
-        Some((text("name")?, text("value")?))
+        Some((text("name")?, text(value)?))
     })
+}
+
+fn environment(container: &Value) -> impl Iterator<Item = (&str, &str)> {
+    pairs(container, "environment", "value")
+}
+
+/// Variables and the ARNs of the secrets that they are to hold.
+pub(super) fn secrets(container: &Value) -> impl Iterator<Item = (&str, &str)> {
+    pairs(container, "secrets", "valueFrom")
 }
 
 /// The command that the container's image would run, with everything that ECS gives it.
@@ -47,8 +60,12 @@ pub(super) fn command(state: &State, task: &Task) -> io::Result<Command> {
         command.env("AWS_EXECUTION_ENV", "AWS_ECS_EC2");
     }
     command
-        .envs(pairs(task.definition.container()))
-        .envs(pairs(task.container_override()))
+        .envs(environment(task.definition.container()))
+        .envs(environment(task.container_override()))
+        .envs(
+            secrets(task.definition.container())
+                .filter_map(|(name, arn)| Some((name, state.settings.secrets.get(arn)?))),
+        )
         .env(METADATA, format!("{}/v4/{}", state.endpoint, task.id))
         .process_group(0)
         .stdin(Stdio::null())
