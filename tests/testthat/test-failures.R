@@ -92,7 +92,7 @@ test_that("workers that cannot start are told in words, and the tasks are kept",
 test_that("a worker refuses a session that a newer R made, and the user reads why", {
   local_store()
   settings <- starburst:::place_settings()
-  config <- starburst:::native_config(settings, detached = TRUE)
+  config <- c(starburst:::native_config(settings, detached = TRUE), starburst:::travel_config(quote(test())))
   config$r_major <- 9
   made <- starburst:::unwrap_native(starburst:::rs_session_create(config))
   session <- starburst:::StarburstSession$new(made$handle)
