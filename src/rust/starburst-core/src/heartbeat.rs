@@ -59,6 +59,9 @@ pub struct Heartbeat {
     /// Counts what others did to this object to make the worker look; its next beat takes no notice of the number.
     #[serde(default)]
     pub disturbed: u64,
+    /// It refuses the session because the packages that it needs cannot be installed.
+    #[serde(default)]
+    pub no_environment: bool,
 }
 
 /// The owner's record of a `plan()` session.

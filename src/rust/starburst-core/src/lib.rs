@@ -10,6 +10,7 @@ pub mod compute;
 pub mod cost;
 pub mod downloads;
 pub mod envelope;
+pub mod environment;
 pub mod error;
 pub mod heartbeat;
 pub mod ids;

@@ -59,6 +59,7 @@ proptest! {
             launch_type: "LOCAL".into(),
             compute: starburst_core::compute::Compute::Local,
             budget: None,
+            environment: None,
             closed_because: None,
             task_timeout: limit.map(Duration::from_millis),
             idle_timeout: Duration::from_millis(n >> 8),

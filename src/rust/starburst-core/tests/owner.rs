@@ -55,6 +55,7 @@ async fn stays(lifetime: Lifetime, pace: Pace, minutes: u64, seed: u64) -> (Dura
         launch_type: "LOCAL".into(),
         compute: starburst_core::compute::Compute::Local,
         budget: None,
+        environment: None,
         task_timeout: None,
         idle_timeout: Duration::from_secs(3_600),
         absolute_timeout: Duration::from_secs(100_000),

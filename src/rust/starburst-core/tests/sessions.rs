@@ -35,6 +35,7 @@ fn config() -> SessionConfig {
         launch_type: "LOCAL".into(),
         compute: starburst_core::compute::Compute::Local,
         budget: None,
+        environment: None,
         task_timeout: None,
         idle_timeout: Duration::from_secs(600),
         absolute_timeout: Duration::from_secs(6_000),

@@ -121,6 +121,7 @@ fn session_config(config: &List) -> Result<SessionConfig> {
         launch_type: field(config, "launch_type")?,
         compute: Compute::Local,
         budget: None,
+        environment: None,
         task_timeout: Duration::try_from_secs_f64(timeout).ok(),
         idle_timeout: seconds(config, "session_timeout")?,
         absolute_timeout: seconds(config, "absolute_timeout")?,

@@ -9,6 +9,7 @@ mod hand;
 mod idle;
 pub mod pulse;
 mod queue;
+pub mod starting;
 mod unread;
 
 use crate::{

@@ -371,5 +371,6 @@ pub fn first_beat(worker: WorkerId, process: ProcessId, clock: &dyn Clock) -> He
         finished: 0,
         busy_ms: 0,
         disturbed: 0,
+        no_environment: false,
     }
 }

@@ -113,6 +113,7 @@ pub(crate) fn on_ecs(workers: u32) -> SessionConfig {
             user: "ann".into(),
         })),
         budget: None,
+        environment: None,
         task_timeout: None,
         idle_timeout: seconds(3_600),
         absolute_timeout: seconds(100_000),

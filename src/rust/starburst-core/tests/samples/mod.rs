@@ -64,6 +64,7 @@ pub(crate) fn manifest() -> Manifest {
         launch_type: "FARGATE".into(),
         compute: starburst_core::compute::Compute::Local,
         budget: None,
+        environment: None,
         closed_because: None,
         task_timeout: Some(Duration::new(3_600, 5)),
         idle_timeout: millis(300_000),
@@ -152,6 +153,7 @@ fn heartbeat(beat: u64, state: WorkerState) -> Heartbeat {
         finished: 7,
         busy_ms: 123_456,
         disturbed: 2,
+        no_environment: false,
     }
 }
 

@@ -418,6 +418,7 @@ fn config(workers: u32) -> SessionConfig {
         launch_type: "LOCAL".into(),
         compute: starburst_core::compute::Compute::Local,
         budget: None,
+        environment: None,
         task_timeout: None,
         idle_timeout: Duration::from_secs(600),
         absolute_timeout: Duration::from_secs(100 * 86_400),
