@@ -19,14 +19,6 @@ check_aws <- function(settings, given, call) {
       call
     )
   }
-  if (!identical(given$environment, "auto") && !identical(given$environment, "none")) {
-    abort_input(
-      "environment",
-      describe(given$environment),
-      "\"auto\" or \"none\": workers use the packages of their image",
-      call
-    )
-  }
   spot <- if (identical(given$use_spot, "fallback")) {
     "first"
   } else if (isTRUE(given$use_spot)) {
@@ -84,7 +76,9 @@ aws_config <- function(settings, call) {
 
 # Makes a session, and says what was requested, what holds it and what it costs, before anything starts.
 create_session <- function(settings, detached, call) {
-  made <- unwrap_native(rs_session_create(native_config(settings, detached, call)), call)
+  config <- native_config(settings, detached, call)
+  config["environment"] <- list(environment_config(settings$environment, settings$packages, call))
+  made <- unwrap_native(rs_session_create(config), call)
   # Nothing to say is NA.
   if (!is.na(made$message) && !is_quiet()) {
     rlang::inform(made$message, class = "starburst_message_launch")

@@ -163,11 +163,13 @@ config_defaults <- function(call = rlang::caller_env()) {
 }
 
 # The launch arguments of a call: those that were not supplied are what is set, or what is built in. `given` has all
-# by name, `supplied` are the names of those that the user wrote.
+# by name, `supplied` are the names of those that the user wrote. The attribute "chosen" has the names of those that are
+# not what is built in.
 with_config <- function(given, supplied, call = rlang::caller_env()) {
   values <- config_defaults(call)
   open <- setdiff(intersect(names(given), names(values)), supplied)
   given[open] <- values[open]
+  attr(given, "chosen") <- c(supplied, open)
   given
 }
 

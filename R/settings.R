@@ -32,11 +32,16 @@ check_settings <- function(
     timeout = check_number(given$timeout, "timeout", 1, Inf, call),
     session_timeout = check_number(session_timeout, "session_timeout", 1, Inf, call),
     absolute_timeout = check_number(absolute_timeout, "absolute_timeout", 1, Inf, call),
-    launch_type = launch_type
+    launch_type = launch_type,
+    environment = given$environment
   )
   settings["region"] <- list(given$region)
   if (settings$launch_type == "LOCAL") {
-    refuse_what_is_not_local(given$image, given$environment, call)
+    refuse_what_is_not_local(given$image, call)
+    # Workers of this machine have its library. One of their own is for who asks for it.
+    if (!"environment" %in% attr(given, "chosen")) {
+      settings$environment <- "none"
+    }
   } else {
     settings$aws <- check_aws(settings, given, call)
     # Where nothing is set up, this says so before anything else is done. With future before 1.40 a worker evaluates
@@ -48,20 +53,12 @@ check_settings <- function(
   settings
 }
 
-refuse_what_is_not_local <- function(image, environment, call) {
+refuse_what_is_not_local <- function(image, call) {
   if (!is.null(image)) {
     abort_input(
       "image",
       describe(image),
       "NULL with launch_type = \"LOCAL\", which runs the R of this machine",
-      call
-    )
-  }
-  if (!identical(environment, "auto") && !identical(environment, "none")) {
-    abort_input(
-      "environment",
-      describe(environment),
-      "\"auto\" or \"none\" with launch_type = \"LOCAL\", which uses your own library",
       call
     )
   }

@@ -5,6 +5,7 @@
 use crate::{disk_cache::make_private, library_archive};
 use rustix::fs::{FlockOperation, flock};
 use std::{
+    collections::BTreeMap,
     fs::{self, File},
     io::{self, Read},
     path::{Path, PathBuf},
@@ -18,13 +19,13 @@ const KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 #[derive(Debug)]
 pub struct LibraryCache {
     directory: PathBuf,
-    used: Vec<File>,
+    used: BTreeMap<String, File>,
 }
 
 impl LibraryCache {
     /// A cache in this directory, which is made when it is needed.
     pub fn new(directory: PathBuf) -> Self {
-        Self { directory, used: Vec::new() }
+        Self { directory, used: BTreeMap::new() }
     }
 
     /// A folder of this user's in the system's place for temporary files.
@@ -42,28 +43,20 @@ impl LibraryCache {
         Ok(self.keep(name, lock))
     }
 
-    /// Unpacks a library, unless another did so meanwhile. `whole` is asked when all was read, and says whether it was all.
+    /// Unpacks a library, unless another did so meanwhile.
     ///
     /// # Errors
     /// What is unpacked is damaged, or the directory cannot be used. Nothing is left then.
-    pub fn unpack(
-        &mut self,
-        name: &str,
-        limit: u64,
-        mut from: impl Read,
-        whole: impl FnOnce() -> bool,
-    ) -> io::Result<PathBuf> {
+    pub fn unpack(&mut self, name: &str, limit: u64, mut from: impl Read) -> io::Result<PathBuf> {
         let lock = self.lock(name, FlockOperation::LockExclusive)?;
         let (folder, partial) = (self.folder(name), self.directory.join(format!("{name}.partial")));
         if !folder.is_dir() {
             remove(&partial)?;
             fs::create_dir(&partial)?;
             let unpacked = library_archive::unpack(&mut from, &partial, limit)
+                // To the end: only there `from` knows whether it was all.
                 .and_then(|()| io::copy(&mut from, &mut io::sink()))
-                .and_then(
-                    |_| if whole() { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) },
-                )
-                .and_then(|()| fs::rename(&partial, &folder));
+                .and_then(|_| fs::rename(&partial, &folder));
             if let Err(error) = unpacked {
                 let _ = remove(&partial);
                 return Err(error);
@@ -85,7 +78,7 @@ impl LibraryCache {
         let folder = self.folder(&name);
         remove(&folder)?;
         fs::create_dir(&folder)?;
-        self.used.push(lock);
+        self.used.insert(name, lock);
         Ok(folder)
     }
 
@@ -93,10 +86,14 @@ impl LibraryCache {
         self.directory.join(name)
     }
 
-    fn lock(&self, name: &str, how: FlockOperation) -> io::Result<File> {
+    /// A lock that this process has already is changed: opened once more it would wait for itself.
+    fn lock(&mut self, name: &str, how: FlockOperation) -> io::Result<File> {
         make_private(&self.directory)?;
         let path = self.directory.join(format!("{name}.lock"));
-        let lock = File::options().create(true).append(true).open(path)?;
+        let lock = match self.used.remove(name) {
+            Some(lock) => lock,
+            None => File::options().create(true).append(true).open(path)?,
+        };
         flock(&lock, how)?;
         Ok(lock)
     }
@@ -106,7 +103,7 @@ impl LibraryCache {
         folder.is_dir().then(|| {
             #[allow(clippy::disallowed_methods)] // what was used when is told to the file system
             let _ = lock.set_modified(SystemTime::now());
-            self.used.push(lock);
+            self.used.insert(name.to_owned(), lock);
             folder
         })
     }
@@ -171,21 +168,32 @@ mod tests {
         let directory = place.path().join("cache");
         let mut one = LibraryCache::new(directory.clone());
         assert_eq!(one.find("a").unwrap(), None);
-        let folder = one.unpack("a", 100, &archive()[..], || true).unwrap();
+        let folder = one.unpack("a", 100, &archive()[..]).unwrap();
         assert_eq!(fs::read_to_string(folder.join("file")).unwrap(), "content");
         let mut other = LibraryCache::new(directory);
         // It is not asked for what it would unpack.
-        assert_eq!(other.unpack("a", 100, io::empty(), || false).unwrap(), folder);
+        assert_eq!(other.unpack("a", 100, io::empty()).unwrap(), folder);
         assert_eq!(other.find("a").unwrap(), Some(folder));
     }
 
     #[test]
     fn what_is_cut_or_not_what_was_stored_leaves_nothing() {
+        /// Says at its end that it was not all.
+        struct Failing<'a>(&'a [u8]);
+        impl Read for Failing<'_> {
+            fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+                if self.0.is_empty() {
+                    Err(io::ErrorKind::UnexpectedEof.into())
+                } else {
+                    self.0.read(to)
+                }
+            }
+        }
         let place = tempfile::tempdir().unwrap();
         let mut cache = LibraryCache::new(place.path().join("cache"));
         let bytes = archive();
-        assert!(cache.unpack("a", 100, &bytes[..bytes.len() / 2], || true).is_err());
-        assert!(cache.unpack("a", 100, &bytes[..], || false).is_err());
+        assert!(cache.unpack("a", 100, &bytes[..bytes.len() / 2]).is_err());
+        assert!(cache.unpack("a", 100, Failing(&bytes[..])).is_err());
         assert_eq!(cache.find("a").unwrap(), None);
         let left = fs::read_dir(place.path().join("cache")).unwrap();
         let names: Vec<_> = left.map(|row| row.unwrap().file_name()).collect();
@@ -197,10 +205,13 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let directory = place.path().join("cache");
         let mut user = LibraryCache::new(directory.clone());
-        let used = user.unpack("used", 100, &archive()[..], || true).unwrap();
+        let used = user.unpack("used", 100, &archive()[..]).unwrap();
         let mut gone = LibraryCache::new(directory.clone());
-        let unused = gone.unpack("unused", 100, &archive()[..], || true).unwrap();
+        let unused = gone.unpack("unused", 100, &archive()[..]).unwrap();
         let build = gone.workshop("x").unwrap();
+        fs::write(build.join("left"), "by a first try").unwrap();
+        assert_eq!(gone.workshop("x").unwrap(), build);
+        assert!(!build.join("left").exists());
         drop(gone);
         let long_ago = SystemTime::UNIX_EPOCH;
         for name in ["used.lock", "unused.lock"] {

@@ -1,6 +1,6 @@
 //! Making sessions and attaching to them.
 use crate::{
-    account, aws,
+    account, aws, environment,
     error::{RError, Result},
     runtime,
 };
@@ -147,6 +147,7 @@ fn rs_session_create(config: List) -> Result<List> {
         settings.budget = prepared.budget;
         message = Some(prepared.message);
     }
+    settings.environment = environment::published(&config, &deps)?;
     let client = runtime::wait(async { Client::create(deps, settings).await })??;
     Ok(list!(handle = hold(client), message = message))
 }
