@@ -64,6 +64,9 @@ starburst_rebuild_environment <- function(
 
 # What workers get, as the native side takes it; NULL for nothing.
 environment_config <- function(environment, packages, call) {
+  if (identical(environment, "none")) {
+    return(NULL)
+  }
   needs <- getOption("starburst.environment_needs")
   if (is.null(needs)) {
     needs <- environment_needs(environment, packages, call)

@@ -63,7 +63,10 @@
 #' `starburst_error_not_found` for an id that no session has,
 #' `starburst_error_permission` for a store that you may not write to,
 #' `starburst_error_unauthenticated` without valid AWS credentials,
-#' `starburst_error_version` for a session of another version.
+#' `starburst_error_version` for a session of another version,
+#' `starburst_error_environment` for packages that cannot be installed for workers:
+#' its message has the last lines of the log, and it is raised by what waits for
+#' results.
 #' `starburst_session()` on AWS also `starburst_error_not_set_up` if no stack is
 #' known, and `starburst_error_cost` and `starburst_error_quota` for what a ceiling
 #' or the account's quota does not allow.
@@ -122,6 +125,7 @@ starburst_list_sessions <- function(region = NULL) {
   rows <- do.call(rbind, listed)
   rows <- rows[order(rows$created_at), , drop = FALSE]
   rownames(rows) <- NULL
+  rows$environment <- NULL
   rows$created_at <- as.POSIXct(rows$created_at, origin = "1970-01-01")
   rows$last_activity <- as.POSIXct(rows$last_activity, origin = "1970-01-01")
   rows$cost <- rep(0, nrow(rows))

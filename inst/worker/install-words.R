@@ -3,7 +3,7 @@
 # What a log shows, by the package of Debian and Ubuntu that helps: libraries by the names that linkers, compilers,
 # pkg-config and configure scripts use for them.
 system_packages <- c(
-  "libcurl4-openssl-dev" = "libcurl|curl/curl[.]h|-lcurl",
+  "libcurl4-openssl-dev" = "libcurl|\\bcurl/|-lcurl",
   "libssl-dev" = "openssl|-lssl|-lcrypto",
   "libxml2-dev" = "libxml-?2|libxml/|-lxml2",
   "libgdal-dev" = "gdal",

@@ -10,7 +10,7 @@ use extendr_api::prelude::*;
 use starburst_core::{
     blob::BlobHash,
     client::Deps,
-    environment::{Need, Needs, Repository, Source, look, publish::publish},
+    environment::{Library, Need, Needs, Repository, Source, look, publish::publish},
     error::Error,
     ids::EnvironmentId,
     key::EnvironmentKeys,
@@ -155,6 +155,27 @@ fn rs_environments(config: List) -> Result<List> {
     Ok(list!(id = ids, used_at = used))
 }
 
+/// What is installed in a store: sizes in bytes, times in seconds.
+#[extendr]
+fn rs_libraries(config: List) -> Result<List> {
+    let deps = deps(&config)?;
+    let built = runtime::wait(async { look::built(&*deps.store).await })??;
+    let number =
+        |of: &dyn Fn(&Library) -> f64| built.iter().map(|(.., library)| of(library)).collect::<Vec<f64>>();
+    let ids: Vec<String> = built.iter().map(|(id, ..)| id.to_string()).collect();
+    let platforms: Vec<String> = built.iter().map(|(_, platform, _)| platform.to_string()).collect();
+    Ok(list!(
+        id = ids,
+        platform = platforms,
+        packages = number(&|library| library.packages.len() as f64),
+        installed = number(&|library| library.fresh as f64),
+        packed = number(&|library| library.packed as f64),
+        unpacked = number(&|library| library.unpacked as f64),
+        took = number(&|library| library.took_ms as f64 / 1e3),
+        built_at = number(&|library| convert::seconds(library.built_at))
+    ))
+}
+
 /// Deletes an environment.
 #[extendr]
 fn rs_delete_environment(config: List, id: &str) -> Result<()> {
@@ -167,5 +188,6 @@ extendr_module! {
     fn rs_environment;
     fn rs_rebuild_environment;
     fn rs_environments;
+    fn rs_libraries;
     fn rs_delete_environment;
 }

@@ -179,6 +179,8 @@ fn rs_sessions(config: List) -> Result<List> {
     let number = |f: &dyn Fn(&client::SessionRow) -> f64| rows.iter().map(f).collect::<Vec<f64>>();
     let ids: Vec<String> = rows.iter().map(|r| r.manifest.session.to_string()).collect();
     let states: Vec<&str> = rows.iter().map(|r| client::state_word(&r.manifest, now)).collect();
+    let environment = |r: &client::SessionRow| r.manifest.environment.as_ref().map(|e| e.to_string());
+    let environments: Vec<Option<String>> = rows.iter().map(environment).collect();
     Ok(list!(
         session_id = ids,
         created_at = number(&|r| convert::seconds(r.manifest.created_at)),
@@ -189,7 +191,8 @@ fn rs_sessions(config: List) -> Result<List> {
         completed = number(&|r| r.tasks.completed as f64),
         failed = number(&|r| r.tasks.failed as f64),
         cancelled = number(&|r| r.tasks.cancelled as f64),
-        state = states
+        state = states,
+        environment = environments
     ))
 }
 

@@ -108,6 +108,22 @@ pub async fn libraries(
     Ok(found.into_iter().flatten().collect())
 }
 
+/// All libraries of a store.
+///
+/// # Errors
+/// A failure of the store. One that cannot be read is left out.
+pub async fn built(store: &dyn Store) -> Result<Vec<(EnvironmentId, PlatformId, Library)>, Error> {
+    let mut built = Vec::new();
+    for entry in store.list(&key::environments(), None).await? {
+        if let Some((id, platform, OfEnvironment::Library)) = entry.key.of_environment()
+            && let Ok(Some(library)) = read::<Library>(store, Kind::Library, &entry.key).await
+        {
+            built.push((id, platform, library));
+        }
+    }
+    Ok(built)
+}
+
 /// Forgets that an environment is installed, or could not be, on any platform: the next worker installs it anew.
 /// Returns whether there was anything to forget.
 ///

@@ -2,6 +2,7 @@
 #![allow(dead_code)] // each test file uses its share
 #![allow(clippy::unwrap_used)] // a test's helper fails its test
 pub(crate) mod crew;
+pub(crate) mod host;
 pub(crate) mod late;
 
 use crew::{Crew, Door};
@@ -21,7 +22,7 @@ use starburst_testkit::{ManualClock, MemStore, SeededIds};
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
-pub(crate) fn seconds(count: u64) -> Duration {
+pub(crate) const fn seconds(count: u64) -> Duration {
     Duration::from_secs(count)
 }
 
