@@ -13,7 +13,6 @@
 #' Workers that run keep their packages. One that installs the environment just now
 #' begins anew.
 #'
-#' @inheritParams starburst_session
 #' @param environment (string) As `environment` of [starburst_session()]. Default
 #'   `"auto"`.
 #' @param packages (character) Names of packages that are needed besides. Default:
@@ -101,7 +100,11 @@ follow_environment <- function(handle) {
   env <- environment()
   bar <- NULL
   update <- function(look = FALSE) {
-    now <- unwrap_native(rs_environment(handle, look))
+    now <- rs_environment(handle, look)
+    if (inherits(now, "extendr_error")) {
+      # Whoever waits is told of it where it matters.
+      return(invisible())
+    }
     for (words in now$warnings) {
       rlang::warn(words, class = "starburst_warning_environment")
     }

@@ -126,7 +126,8 @@ fetch_version <- function(row, repositories, indexes, into) {
   for (repository in repositories) {
     index <- indexes[[address_here(repository)]][[1]]
     now <- index[index$package == row$package, ]
-    if (nrow(now) > 0L) {
+    # One that did not answer has no rows, and no frame.
+    if (length(now$version) > 0L) {
       file <- file.path(into, paste0(row$package, "_", now$version[[1]], ".tar.gz"))
       if (download(now$address[[1]], file)) {
         return(file)

@@ -1,8 +1,8 @@
 # Workers install what a session needs: on a repository of the tests, with real R processes that install packages.
 
 ask <- function(session, packages) {
-  session$submit(says(packages), globals = list(says = says, packages = packages))
-  unname(unlist(session$collect(wait = TRUE, timeout = 120)))
+  id <- session$submit(says(packages), globals = list(says = says, packages = packages))
+  unname(unlist(session$collect(id, wait = TRUE, timeout = 120)))
 }
 
 session_with <- function(needs, env = parent.frame(), ...) {

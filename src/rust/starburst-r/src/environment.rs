@@ -160,10 +160,12 @@ fn rs_environments(config: List) -> Result<List> {
 fn rs_libraries(config: List) -> Result<List> {
     let deps = deps(&config)?;
     let built = runtime::wait(async { look::built(&*deps.store).await })??;
-    let number =
-        |of: &dyn Fn(&Library) -> f64| built.iter().map(|(.., library)| of(library)).collect::<Vec<f64>>();
+    let number = |of: &dyn Fn(&Library) -> f64| {
+        built.iter().map(|(.., library)| of(library)).collect::<Vec<f64>>()
+    };
     let ids: Vec<String> = built.iter().map(|(id, ..)| id.to_string()).collect();
-    let platforms: Vec<String> = built.iter().map(|(_, platform, _)| platform.to_string()).collect();
+    let platforms: Vec<String> =
+        built.iter().map(|(_, platform, _)| platform.to_string()).collect();
     Ok(list!(
         id = ids,
         platform = platforms,

@@ -97,14 +97,16 @@ pub async fn libraries(
 ) -> Result<Vec<(EnvironmentId, Library)>, Error> {
     let environments = store.children(&key::environments()).await?;
     let keys = environments.iter().filter_map(|name| EnvironmentId::parse(name).ok());
-    let read_one = |id: EnvironmentId| async move {
-        let key = EnvironmentKeys::new(id.clone()).library(platform);
-        // One that cannot be read is of no use here.
-        let found = read::<Library>(store, Kind::Library, &key).await.ok().flatten()?;
-        Some((id, found))
-    };
-    let found: Vec<Option<_>> =
-        stream::iter(keys.take(MOST_LOOKED_AT)).map(read_one).buffered(IN_FLIGHT).collect().await;
+    let mut reading = stream::FuturesOrdered::new();
+    for id in keys.take(MOST_LOOKED_AT) {
+        reading.push_back(async move {
+            let key = EnvironmentKeys::new(id.clone()).library(platform);
+            // One that cannot be read is of no use here.
+            let found = read::<Library>(store, Kind::Library, &key).await.ok().flatten()?;
+            Some((id, found))
+        });
+    }
+    let found: Vec<Option<_>> = reading.collect().await;
     Ok(found.into_iter().flatten().collect())
 }
 

@@ -5,7 +5,7 @@ use crate::{
     envelope::{self, Kind},
     error::Error,
     ids::{ObjectId, PlatformId},
-    key::EnvironmentKeys,
+    key::{EnvironmentKeys, Key},
     store::{Store, StoreError},
 };
 use bytes::Bytes;
@@ -79,11 +79,7 @@ pub async fn store(
 }
 
 /// Writes what has one content at a name of its own: one that is there is the same.
-pub(super) async fn put(
-    store: &dyn Store,
-    key: &crate::key::Key,
-    sealed: Bytes,
-) -> Result<(), Error> {
+pub(super) async fn put(store: &dyn Store, key: &Key, sealed: Bytes) -> Result<(), Error> {
     for _ in 0..5 {
         match store.create(key, sealed.clone()).await {
             Ok(_) | Err(StoreError::AlreadyExists { .. }) => return Ok(()),
@@ -115,16 +111,17 @@ pub async fn fetch(
     if library.parts > MOST_PARTS {
         return Err(damaged("more parts than a library can have"));
     }
-    let keys = (0..library.parts).map(|n| place.keys.part(place.platform, &library.build, n));
-    let mut parts = stream::iter(keys)
-        .map(|key| async move {
-            let object = place.store.get(&key).await?;
-            let (part, _) = envelope::open(Kind::LibraryPart, &key, &object.body)?;
-            Ok::<Bytes, Error>(part)
-        })
-        .buffered(IN_FLIGHT);
-    let (mut hasher, mut bytes) = (blake3::Hasher::new(), 0);
-    while let Some(part) = parts.next().await {
+    let (mut hasher, mut bytes, mut next) = (blake3::Hasher::new(), 0, 0);
+    let mut on_the_way = stream::FuturesOrdered::new();
+    loop {
+        while next < library.parts && on_the_way.len() < IN_FLIGHT {
+            let key = place.keys.part(place.platform, &library.build, next);
+            on_the_way.push_back(get(place.store, key));
+            next += 1;
+        }
+        let Some(part) = on_the_way.next().await else {
+            break;
+        };
         let part = part?;
         hasher.update(&part);
         bytes += part.len() as u64;
@@ -138,4 +135,9 @@ pub async fn fetch(
     // Whoever takes them may have had enough.
     let _ = to.send(None).await;
     Ok(())
+}
+
+async fn get(store: &dyn Store, key: Key) -> Result<Bytes, Error> {
+    let object = store.get(&key).await?;
+    Ok(envelope::open(Kind::LibraryPart, &key, &object.body)?.0)
 }

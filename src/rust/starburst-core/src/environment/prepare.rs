@@ -68,7 +68,7 @@ impl From<HostError> for Error {
 
 /// The machine of a worker, as far as environments are concerned: what runs R and touches files.
 #[async_trait]
-pub trait Host: Send + std::fmt::Debug {
+pub trait Host: Send + Sync + std::fmt::Debug {
     /// The folder of a library that is unpacked on this machine; none when it is not.
     async fn find(&mut self, build: &ObjectId) -> Result<Option<PathBuf>, HostError>;
     /// Unpacks a library on this machine and returns its folder. Nothing is left when `parts` ends without `None`.
