@@ -170,6 +170,13 @@ installing <- function(host) {
   }))
 }
 
+# The packages that a build has installed so far.
+installed_so_far <- function(host) {
+  folders <- list.dirs(host_folder(host), recursive = FALSE)
+  builds <- folders[grepl("^build-", basename(folders))]
+  list.files(file.path(builds, "library"), "^sb")
+}
+
 # What says of each package in each unpacked library that it is whole.
 whole_packages <- function(host) {
   folders <- list.dirs(host_folder(host), recursive = FALSE)

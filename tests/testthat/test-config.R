@@ -92,6 +92,8 @@ test_that("an argument wins over an option, which wins over the file, which wins
   given <- list(workers = 10, cpu = 4, region = NULL, auto_quota_request = FALSE)
   withr::local_options(starburst.workers = NULL, starburst.auto_quota = TRUE)
   set <- starburst:::with_config(given, supplied = character())
+  expect_setequal(attr(set, "chosen"), c("workers", "region", "auto_quota_request"))
+  attr(set, "chosen") <- NULL
   expect_identical(set, list(workers = 20, cpu = 4, region = "eu-west-1", auto_quota_request = TRUE))
   withr::local_options(starburst.workers = 15)
   expect_identical(starburst:::with_config(given, character())$workers, 15)

@@ -36,7 +36,7 @@ const SMALL: usize = 16 << 10;
 
 type Format = (&'static str, fn(&[u8]));
 
-const FORMATS: [Format; 8] = [
+const FORMATS: [Format; 9] = [
     ("envelope", decoders::envelope),
     ("segment", decoders::segment),
     ("ledger", decoders::ledger),
@@ -44,6 +44,7 @@ const FORMATS: [Format; 8] = [
     ("manifest", decoders::manifest),
     ("heartbeat", decoders::heartbeat),
     ("signals", decoders::signals),
+    ("environment", decoders::environment),
     ("key", decoders::key),
 ];
 
