@@ -80,8 +80,8 @@ aws_config <- function(settings, call) {
 # Makes a session, and says what was requested, what holds it and what it costs, before anything starts. Its environment
 # is what is needed at this moment: `packages` and `code` are of the tasks that are about to be submitted.
 create_session <- function(settings, detached, call, packages = NULL, code = NULL) {
-  environment_needs(settings$environment, packages, call, code)
   config <- c(native_config(settings, detached, call), travel_config(call))
+  config["environment"] <- list(environment_config(settings$environment, packages, call, code))
   if (settings$launch_type == "EC2") {
     ensure_instances(settings, config, call)
   }

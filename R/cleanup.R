@@ -1,8 +1,9 @@
 #' Clean up what nobody uses any more
 #'
 #' `starburst_cleanup()` deletes sessions that are closed or past their time
-#' limit, with their results, and what is left of sessions that were deleted
-#' before; and where [starburst_setup()] was run also stops tasks whose session
+#' limit, with their results, what is left of sessions that were deleted
+#' before, and the packages that were installed for workers and that no session
+#' asked for since; and where [starburst_setup()] was run also stops tasks whose session
 #' has ended, and deletes task definitions that no task uses.
 #' `starburst_cleanup_ecr()` deletes all but the newest images.
 #'
@@ -22,7 +23,7 @@
 #'   that is known.
 #'
 #' @returns `starburst_cleanup()`: a data frame of what was deleted, invisibly:
-#'   `kind` (`"session"`, `"leftover"`, `"task"` or `"task definition"`), `id`;
+#'   `kind` (`"session"`, `"leftover"`, `"environment"`, `"task"` or `"task definition"`), `id`;
 #'   that of a leftover is the id of the session that it is of.
 #'   `starburst_cleanup_ecr()`: a data frame of the images deleted, invisibly:
 #'   `digest`, `tags`, `pushed_at` (date-time), `bytes`. Both are without rows
@@ -60,6 +61,7 @@ starburst_cleanup <- function(
   found <- rbind(
     gone_frame("session", vapply(stale$old, `[[`, "", "id")),
     gone_frame("leftover", sweep_places(places, TRUE, call)),
+    gone_frame("environment", vapply(stale$environments, `[[`, "", "id")),
     gone_frame("task", unused$tasks),
     gone_frame("task definition", unused$definitions)
   )
@@ -79,9 +81,13 @@ starburst_cleanup <- function(
     unwrap_native(rs_delete(handle), call)
   }
   sweep_places(places, FALSE, call)
+  for (environment in stale$environments) {
+    unwrap_native(rs_delete_environment(environment$config, environment$id), call)
+  }
   if (!is.null(record)) {
     gone <- clean_account(record, stale$live, seconds, FALSE, call)
-    kept <- found$kind %in% c("session", "leftover") | found$id %in% c(gone$tasks, gone$definitions)
+    stored <- found$kind %in% c("session", "leftover", "environment")
+    kept <- stored | found$id %in% c(gone$tasks, gone$definitions)
     found <- found[kept, ]
   }
   invisible(found)
@@ -101,19 +107,25 @@ cleanup_places <- function(record, region) {
   if (identical(chosen$store, bucket$store)) list(bucket) else list(chosen, bucket)
 }
 
-# Sessions that are over for so long, and the ids of those that live.
+# Sessions that are over for so long, environments that were not asked for in that time, and the ids of sessions that live.
 stale_sessions <- function(places, seconds, call) {
   old <- list()
+  environments <- list()
   live <- character()
+  before <- as.numeric(Sys.time()) - seconds
   for (config in places) {
     rows <- unwrap_native(rs_sessions(config), call)
     over <- rows$state != "open"
     live <- c(live, rows$session_id[!over])
-    for (id in rows$session_id[over & rows$last_activity < as.numeric(Sys.time()) - seconds]) {
+    for (id in rows$session_id[over & rows$last_activity < before]) {
       old <- c(old, list(list(id = id, config = config)))
     }
+    made <- unwrap_native(rs_environments(config), call)
+    for (id in setdiff(made$id[made$used_at < before], rows$environment[!over])) {
+      environments <- c(environments, list(list(id = id, config = config)))
+    }
   }
-  list(old = old, live = live)
+  list(old = old, environments = environments, live = live)
 }
 
 # Deletes what is left of deleted sessions, or only looks for it; returns their ids.

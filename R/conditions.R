@@ -9,6 +9,7 @@ error_kinds <- c(
   "quota",
   "cost",
   "unavailable",
+  "environment",
   "worker_lost",
   "data",
   "version",

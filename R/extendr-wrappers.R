@@ -22,6 +22,22 @@ rs_session_leave <- function(handle) .Call(wrap__rs_session_leave, handle)
 # The classes of errors, for the test that compares them with what R documents.
 rs_error_kinds <- function() .Call(wrap__rs_error_kinds)
 
+# How far the environment of a session is, in words, and what its user was not told yet. With `look` the store is asked.
+rs_environment <- function(handle, look) .Call(wrap__rs_environment, handle, look)
+
+# Forgets that the environment of a configuration is installed, or could not be. Returns its name, and whether there was
+# anything to forget.
+rs_rebuild_environment <- function(config) .Call(wrap__rs_rebuild_environment, config)
+
+# The environments of a store, and when each was last asked for, in seconds since the epoch.
+rs_environments <- function(config) .Call(wrap__rs_environments, config)
+
+# What is installed in a store: sizes in bytes, times in seconds.
+rs_libraries <- function(config) .Call(wrap__rs_libraries, config)
+
+# Deletes an environment.
+rs_delete_environment <- function(config, id) .Call(wrap__rs_delete_environment, config, id)
+
 # Submits one task; returns its id.
 rs_submit <- function(handle, payload, is_future, label) .Call(wrap__rs_submit, handle, payload, is_future, label)
 

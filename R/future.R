@@ -158,11 +158,15 @@ await_future <- function(f) {
     return()
   }
   unwrap_native(rs_engage(handle))
+  packages <- follow_environment(handle)
+  on.exit(packages$close())
   seen <- -1
   while (!ended(look_at(f))) {
     unwrap_native(rs_check(handle))
+    packages$update()
     seen <- unwrap_native(rs_wait(handle, seen, step_ms))
   }
+  packages$update(look = TRUE)
 }
 
 # Files what the task left, or raises what went wrong.

@@ -43,6 +43,7 @@ next_step <- function(kind) {
     unauthenticated = "sign in to AWS, or set `AWS_PROFILE`",
     unavailable = "nothing that was submitted is lost; put it right and try again",
     closed = "results that are there can be collected; for new work open a session with `starburst_session()`",
+    environment = "put it right and make a new session; where only the image of the workers changed, call `starburst_rebuild_environment()` first",
     worker_lost = "the log of a worker is shown by `$logs(id)`; memory is the usual cause",
     data = "stored bytes are not what was written; please report this with the name above",
     version = "use the same version of starburst, and an R that is not older, on both sides",

@@ -74,7 +74,8 @@
 #' `starburst_error_unauthenticated` without valid AWS credentials,
 #' `starburst_error_version` for a session of another version.
 #' `starburst_session()` also `starburst_error_environment` for a package of
-#' `environment` that has no source that a worker can reach.
+#' `environment` that has no source that a worker can reach. What waits for results
+#' raises it for packages that cannot be installed for workers, with the last lines of the log.
 #' `starburst_session()` on AWS also `starburst_error_not_set_up` if no stack is
 #' known, and `starburst_error_cost` and `starburst_error_quota` for what a ceiling
 #' or the account's quota does not allow.
@@ -133,6 +134,7 @@ starburst_list_sessions <- function(region = NULL) {
   rows <- do.call(rbind, listed)
   rows <- rows[order(rows$created_at), , drop = FALSE]
   rownames(rows) <- NULL
+  rows$environment <- NULL
   rows$created_at <- as.POSIXct(rows$created_at, origin = "1970-01-01")
   rows$last_activity <- as.POSIXct(rows$last_activity, origin = "1970-01-01")
   rows

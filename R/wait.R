@@ -6,15 +6,20 @@ step_ms <- 100
 wait_until <- function(handle, done, timeout = Inf, tick = NULL, call = rlang::caller_env()) {
   start <- proc.time()[["elapsed"]]
   unwrap_native(rs_engage(handle), call)
+  packages <- follow_environment(handle)
+  on.exit(packages$close())
   seen <- -1
   repeat {
     relay_signals(handle)
     if (done()) {
       relay_signals(handle)
+      # Workers may have been quick: what is to be said of their packages is said before this is over.
+      packages$update(look = TRUE)
       return(TRUE)
     }
     unwrap_native(rs_check(handle), call)
     relay_cost(handle)
+    packages$update()
     left <- timeout - (proc.time()[["elapsed"]] - start)
     if (left <= 0) {
       return(FALSE)

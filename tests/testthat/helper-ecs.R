@@ -33,7 +33,8 @@ local_ecs <- function(..., config = list(), env = parent.frame()) {
     c(keys, AWS_REGION = "us-east-1", R_USER_CONFIG_DIR = folder, STARBURST_STORE = ""),
     .local_envir = env
   )
-  withr::local_options(starburst.store = NULL, .local_envir = env)
+  # The packages of the machine that runs the tests are not what its workers should install.
+  withr::local_options(starburst.store = NULL, starburst.environment = "none", .local_envir = env)
   role <- function(name) paste0("arn:aws:iam::123456789012:role/starburst-", name)
   stack <- c(
     kind = "stack",

@@ -9,7 +9,7 @@ bad <- list(
   region = list(1, NA_character_, c("a", "b")),
   use_spot = list(NA, "yes", c(TRUE, FALSE), NULL),
   image = list(1, "some/image"),
-  environment = list(1, NA_character_, "renv.lock"),
+  environment = list(1, NA_character_),
   max_hourly_cost = list(-1, NA_real_, "1"),
   max_total_cost = list(-1, c(1, 2)),
   auto_quota_request = list(NA, 1)

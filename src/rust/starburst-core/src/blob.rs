@@ -44,6 +44,10 @@ impl BlobHash {
     pub fn of(bytes: &[u8]) -> Self {
         Self(*blake3::hash(bytes).as_bytes())
     }
+    /// What a hasher came to.
+    pub fn from_hasher(hasher: &blake3::Hasher) -> Self {
+        Self(*hasher.finalize().as_bytes())
+    }
 }
 
 impl fmt::Display for BlobHash {

@@ -46,6 +46,20 @@ pub enum Kind {
     Blob = 8,
     /// Who starts workers.
     Lead = 9,
+    /// What an environment is made of.
+    Needs = 10,
+    /// Who installs an environment, and how far that is.
+    BuildLease = 11,
+    /// Why an environment could not be installed.
+    BuildFailure = 12,
+    /// An environment that is installed: where its parts are, and what is in it.
+    Library = 13,
+    /// A part of an installed environment.
+    LibraryPart = 14,
+    /// The source archive of a package.
+    SourceArchive = 15,
+    /// When an environment was last asked for.
+    Use = 16,
 }
 
 /// Frames a body, compressed when that makes it smaller by a tenth, but at most to a 64th and 64 KiB less.

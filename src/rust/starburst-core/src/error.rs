@@ -85,6 +85,12 @@ pub enum Error {
         /// Which, and what it comes to.
         message: String,
     },
+    /// The environment of the workers cannot be made.
+    #[error("{message}")]
+    Environment {
+        /// What cannot be installed and why, with the last lines of the log.
+        message: String,
+    },
     /// A service beside the store did not do what it was asked.
     #[error("{message}")]
     Service {
@@ -125,6 +131,8 @@ pub enum ErrorKind {
     Cost,
     /// Try again later.
     Unavailable,
+    /// The packages that workers need cannot be installed.
+    Environment,
     /// Workers died again and again.
     WorkerLost,
     /// The stored data is damaged.
@@ -161,6 +169,7 @@ impl Error {
             Error::Launch(LaunchError::Failed { .. }) | Error::WorkersLost { .. } => {
                 ErrorKind::WorkerLost
             }
+            Error::Environment { .. } => ErrorKind::Environment,
             Error::Id(_) => ErrorKind::InvalidInput,
             Error::Damaged { .. } => ErrorKind::Data,
             Error::Version { .. } | Error::Refused { .. } => ErrorKind::Version,
@@ -198,6 +207,7 @@ impl Error {
             | Error::WorkersLost { .. }
             | Error::Quota { .. }
             | Error::Cost { .. }
+            | Error::Environment { .. }
             | Error::Internal { .. } => None,
         }
     }
@@ -225,7 +235,7 @@ impl Error {
 
 impl ErrorKind {
     /// Every kind, for the test that compares them with the classes R documents.
-    pub const ALL: [ErrorKind; 13] = [
+    pub const ALL: [ErrorKind; 14] = [
         ErrorKind::InvalidInput,
         ErrorKind::NotFound,
         ErrorKind::Permission,
@@ -234,6 +244,7 @@ impl ErrorKind {
         ErrorKind::Quota,
         ErrorKind::Cost,
         ErrorKind::Unavailable,
+        ErrorKind::Environment,
         ErrorKind::WorkerLost,
         ErrorKind::Data,
         ErrorKind::Version,
@@ -252,6 +263,7 @@ impl ErrorKind {
             ErrorKind::Quota => "quota",
             ErrorKind::Cost => "cost",
             ErrorKind::Unavailable => "unavailable",
+            ErrorKind::Environment => "environment",
             ErrorKind::WorkerLost => "worker_lost",
             ErrorKind::Data => "data",
             ErrorKind::Version => "version",

@@ -62,6 +62,9 @@ pub struct Heartbeat {
     /// The billed requests to the store that its process made.
     #[serde(default)]
     pub requests: Requests,
+    /// It refuses the session because the packages that it needs cannot be installed.
+    #[serde(default)]
+    pub no_environment: bool,
 }
 
 /// The owner's record of a `plan()` session.

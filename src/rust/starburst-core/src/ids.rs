@@ -84,6 +84,31 @@ text_id!(
     ObjectId, "object"
 );
 
+text_id!(
+    /// Names what an environment is made of: a hash.
+    EnvironmentId, "environment"
+);
+text_id!(
+    /// Names the platform that an environment was installed for.
+    PlatformId, "platform"
+);
+
+impl EnvironmentId {
+    /// The environment whose needs have this hash.
+    pub fn from_hash(hash: &[u8; 32]) -> Self {
+        // Half of a BLAKE3 hash: nobody finds two needs with the same one by chance.
+        Self(hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect())
+    }
+}
+
+impl PlatformId {
+    /// The platform that is described so: what cannot be part of an id becomes a dash.
+    pub fn of_words(words: &str) -> Self {
+        let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
+        Self(words.chars().map(plain).take(MAX_LEN).collect())
+    }
+}
+
 /// Names one task: the client that submitted it and its place in that client's order.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TaskId {

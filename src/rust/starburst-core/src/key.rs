@@ -10,10 +10,17 @@
 //! sessions/<session>/workers/<worker>/end
 //! sessions/<session>/owner
 //! sessions/<session>/blobs/<hash>
+//! environments/<environment>/needs
+//! environments/<environment>/used
+//! environments/<environment>/sources/<hash>
+//! environments/<environment>/<platform>/lease
+//! environments/<environment>/<platform>/failure
+//! environments/<environment>/<platform>/library
+//! environments/<environment>/<platform>/parts/<object>/<number>
 //! ```
 use crate::{
     blob::BlobHash,
-    ids::{ObjectId, PartId, SessionId, WorkerId},
+    ids::{EnvironmentId, ObjectId, PartId, PlatformId, SessionId, WorkerId},
 };
 use std::fmt;
 
@@ -69,6 +76,20 @@ impl Key {
         };
         Some((WorkerId::parse(worker).ok()?, kind))
     }
+    /// What this is of an environment: of which, for which platform, and what.
+    pub fn of_environment(&self) -> Option<(EnvironmentId, PlatformId, OfEnvironment)> {
+        let mut names = self.0.split('/');
+        let folder = names.next()?;
+        let (environment, platform, kind) = (names.next()?, names.next()?, names.next()?);
+        let kind = match (folder, kind) {
+            ("environments", "lease") => OfEnvironment::Lease,
+            ("environments", "failure") => OfEnvironment::Failure,
+            ("environments", "library") => OfEnvironment::Library,
+            _ => return None,
+        };
+        let ids = (EnvironmentId::parse(environment).ok()?, PlatformId::parse(platform).ok()?);
+        names.next().is_none().then_some((ids.0, ids.1, kind))
+    }
     /// What stands behind the last slash.
     pub fn last(&self) -> &str {
         self.0.rsplit('/').next().unwrap_or_default()
@@ -93,6 +114,17 @@ pub enum OfWorker {
     End,
 }
 
+/// An object of an environment on one platform.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OfEnvironment {
+    /// Who installs it.
+    Lease,
+    /// Why it could not be installed.
+    Failure,
+    /// That it is installed.
+    Library,
+}
+
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -102,6 +134,11 @@ impl fmt::Display for Key {
 /// Where all sessions live.
 pub fn sessions() -> Key {
     Key("sessions".into())
+}
+
+/// Where all environments live.
+pub fn environments() -> Key {
+    Key("environments".into())
 }
 
 /// What a chunk is called in messages where its session does not matter.
@@ -187,6 +224,53 @@ impl SessionKeys {
     }
 }
 
+/// The keys of one environment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EnvironmentKeys(EnvironmentId);
+
+impl EnvironmentKeys {
+    /// The keys of this environment.
+    pub fn new(environment: EnvironmentId) -> Self {
+        Self(environment)
+    }
+    /// The environment.
+    pub fn environment(&self) -> &EnvironmentId {
+        &self.0
+    }
+    /// Everything of the environment.
+    pub fn all(&self) -> Key {
+        Key(format!("environments/{}", self.0))
+    }
+    /// What it is made of.
+    pub fn needs(&self) -> Key {
+        Key(format!("environments/{}/needs", self.0))
+    }
+    /// When it was last asked for.
+    pub fn used(&self) -> Key {
+        Key(format!("environments/{}/used", self.0))
+    }
+    /// The source archive of a local package.
+    pub fn source(&self, archive: &BlobHash) -> Key {
+        Key(format!("environments/{}/sources/{archive}", self.0))
+    }
+    /// Who installs it on a platform.
+    pub fn lease(&self, platform: &PlatformId) -> Key {
+        Key(format!("environments/{}/{platform}/lease", self.0))
+    }
+    /// Why it could not be installed there.
+    pub fn failure(&self, platform: &PlatformId) -> Key {
+        Key(format!("environments/{}/{platform}/failure", self.0))
+    }
+    /// That it is installed there.
+    pub fn library(&self, platform: &PlatformId) -> Key {
+        Key(format!("environments/{}/{platform}/library", self.0))
+    }
+    /// One part of what one build installed there.
+    pub fn part(&self, platform: &PlatformId, build: &ObjectId, number: u64) -> Key {
+        Key(format!("environments/{}/{platform}/parts/{build}/{number:0WIDTH$}", self.0))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -240,6 +324,28 @@ mod tests {
         }
         assert_eq!(k.beat(&worker).of_worker(), Some((worker.clone(), OfWorker::Beat)));
         assert_eq!(k.end(&worker).of_worker(), Some((worker, OfWorker::End)));
+    }
+
+    #[test]
+    fn keys_of_environments_survive_a_listing_and_say_what_they_are() {
+        let k = EnvironmentKeys::new(EnvironmentId::from_hash(&[171; 32]));
+        let platform = PlatformId::of_words("r4.2-x86_64-pc-linux-gnu-debian-12");
+        let object = ObjectId::parse("b1").unwrap();
+        let kinds = [
+            (k.lease(&platform), OfEnvironment::Lease),
+            (k.failure(&platform), OfEnvironment::Failure),
+            (k.library(&platform), OfEnvironment::Library),
+        ];
+        for (key, kind) in kinds {
+            let of = (k.environment().clone(), platform.clone(), kind);
+            assert_eq!(Key::from_listing(key.as_str()).unwrap().of_environment(), Some(of));
+        }
+        let others =
+            [k.needs(), k.used(), k.source(&BlobHash::of(b"x")), k.part(&platform, &object, 3)];
+        for key in others {
+            assert_eq!(Key::from_listing(key.as_str()), Some(key.clone()));
+            assert_eq!(key.of_environment(), None);
+        }
     }
 
     #[test]

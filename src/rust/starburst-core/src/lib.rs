@@ -11,6 +11,7 @@ pub mod compute;
 pub mod cost;
 pub mod downloads;
 pub mod envelope;
+pub mod environment;
 pub mod error;
 pub mod heartbeat;
 pub mod ids;

@@ -2,7 +2,7 @@
 use crate::{
     clock::UnixMillis,
     compute::{Budget, Compute},
-    ids::{ClientId, Nonce, SessionId},
+    ids::{ClientId, EnvironmentId, Nonce, SessionId},
     pace::Pace,
     travel::Travel,
 };
@@ -70,6 +70,9 @@ pub struct Manifest {
     /// What workers cost, and may cost; none where they cost nothing.
     #[serde(default)]
     pub budget: Option<Budget>,
+    /// The packages that workers make ready before they start; those of their own R only when absent.
+    #[serde(default)]
+    pub environment: Option<EnvironmentId>,
     /// Why it was closed, when it was not by a user's wish.
     #[serde(default)]
     pub closed_because: Option<String>,

@@ -41,7 +41,7 @@ proptest! {
     fn a_heartbeat(beat in any::<u64>(), state in worker_state(), host in ".{0,20}", pid in any::<u32>(), n in any::<u64>()) {
         let worker = WorkerId::parse("w").unwrap();
         let process = ProcessId { host, pid, started: n };
-        is_read_back(Kind::Heartbeat, &Heartbeat { beat, worker, state, process, started_at: UnixMillis(n), at: UnixMillis(n), finished: n, busy_ms: n, disturbed: beat, requests: Requests { writes: n, reads: beat } });
+        is_read_back(Kind::Heartbeat, &Heartbeat { beat, worker, state, process, started_at: UnixMillis(n), at: UnixMillis(n), finished: n, busy_ms: n, disturbed: beat, no_environment: n % 2 == 0, requests: Requests { writes: n, reads: beat } });
         is_read_back(Kind::Heartbeat, &OwnerBeat { beat });
     }
 
@@ -61,6 +61,7 @@ proptest! {
             launch_type: "LOCAL".into(),
             compute: starburst_core::compute::Compute::Local,
             budget: None,
+            environment: None,
             closed_because: None,
             task_timeout: limit.map(Duration::from_millis),
             idle_timeout: Duration::from_millis(n >> 8),

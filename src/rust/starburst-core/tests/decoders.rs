@@ -36,7 +36,7 @@ const SMALL: usize = 16 << 10;
 
 type Format = (&'static str, fn(&[u8]));
 
-const FORMATS: [Format; 9] = [
+const FORMATS: [Format; 10] = [
     ("envelope", decoders::envelope),
     ("segment", decoders::segment),
     ("ledger", decoders::ledger),
@@ -45,6 +45,7 @@ const FORMATS: [Format; 9] = [
     ("lead", decoders::lead),
     ("heartbeat", decoders::heartbeat),
     ("signals", decoders::signals),
+    ("environment", decoders::environment),
     ("key", decoders::key),
 ];
 

@@ -56,6 +56,7 @@ async fn stays(lifetime: Lifetime, pace: Pace, minutes: u64, seed: u64) -> (Dura
         launch_type: "LOCAL".into(),
         compute: starburst_core::compute::Compute::Local,
         budget: None,
+        environment: None,
         task_timeout: None,
         travel: Travel::default(),
         idle_timeout: Duration::from_secs(3_600),

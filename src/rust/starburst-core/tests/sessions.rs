@@ -36,6 +36,7 @@ fn config() -> SessionConfig {
         launch_type: "LOCAL".into(),
         compute: starburst_core::compute::Compute::Local,
         budget: None,
+        environment: None,
         task_timeout: None,
         travel: Travel::default(),
         idle_timeout: Duration::from_secs(600),

@@ -105,7 +105,7 @@ impl DiskCache {
 }
 
 /// Makes a directory that only its owner can use, or checks that nobody else owns the one that is there.
-fn make_private(directory: &Path) -> io::Result<()> {
+pub(crate) fn make_private(directory: &Path) -> io::Result<()> {
     use std::os::unix::fs::{DirBuilderExt, MetadataExt};
     match fs::DirBuilder::new().mode(0o700).create(directory) {
         Ok(()) => return Ok(()),

@@ -6,6 +6,7 @@
 mod account;
 mod aws;
 mod convert;
+mod environment;
 mod error;
 mod install;
 mod job;
@@ -22,6 +23,7 @@ use extendr_api::prelude::*;
 extendr_module! {
     mod starburst;
     use session;
+    use environment;
     use task;
     use manage;
     use value;

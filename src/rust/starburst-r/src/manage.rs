@@ -180,6 +180,9 @@ fn rs_sessions(config: List) -> Result<List> {
     let number = |f: &dyn Fn(&client::SessionRow) -> f64| rows.iter().map(f).collect::<Vec<f64>>();
     let ids: Vec<String> = rows.iter().map(|r| r.manifest.session.to_string()).collect();
     let states: Vec<&str> = rows.iter().map(|r| client::state_word(&r.manifest, now)).collect();
+    let environment =
+        |r: &client::SessionRow| r.manifest.environment.as_ref().map(|e| e.to_string());
+    let environments: Vec<Option<String>> = rows.iter().map(environment).collect();
     Ok(list!(
         session_id = ids,
         created_at = number(&|r| convert::seconds(r.manifest.created_at)),
@@ -191,7 +194,8 @@ fn rs_sessions(config: List) -> Result<List> {
         failed = number(&|r| r.tasks.failed as f64),
         cancelled = number(&|r| r.tasks.cancelled as f64),
         state = states,
-        cost = rows.iter().map(|row| row.cost_usd).collect::<Vec<Option<f64>>>()
+        cost = rows.iter().map(|row| row.cost_usd).collect::<Vec<Option<f64>>>(),
+        environment = environments
     ))
 }
 

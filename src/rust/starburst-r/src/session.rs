@@ -1,6 +1,6 @@
 //! Making sessions and attaching to them.
 use crate::{
-    account, aws,
+    account, aws, environment,
     error::{RError, Result},
     runtime,
 };
@@ -134,6 +134,7 @@ fn session_config(config: &List) -> Result<SessionConfig> {
         launch_type: field(config, "launch_type")?,
         compute: Compute::Local,
         budget: None,
+        environment: None,
         task_timeout: Duration::try_from_secs_f64(timeout).ok(),
         idle_timeout: seconds(config, "session_timeout")?,
         absolute_timeout: seconds(config, "absolute_timeout")?,
@@ -170,6 +171,7 @@ fn rs_session_create(config: List) -> Result<List> {
         settings.budget = prepared.budget;
         message = Some(prepared.message);
     }
+    settings.environment = environment::published(&config, &deps)?;
     let client = runtime::wait(async { Client::create(deps, settings).await })??;
     Ok(list!(handle = hold(client), message = message))
 }

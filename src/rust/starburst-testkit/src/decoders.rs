@@ -8,10 +8,11 @@ use starburst_core::{
     compute::{Budget, Compute},
     cost,
     envelope::{self, Kind},
+    environment::{Failure, Library, Needs, lease::BuildLease, library::nearest, look::Use},
     error::Error,
     heartbeat::{Heartbeat, OwnerBeat},
-    ids::{PartId, SessionId, TaskId},
-    key::{Key, SessionKeys},
+    ids::{EnvironmentId, PartId, SessionId, TaskId},
+    key::{EnvironmentKeys, Key, SessionKeys},
     lead::Lead,
     ledger::Ledger,
     manifest::Manifest,
@@ -22,7 +23,7 @@ use starburst_core::{
 };
 
 /// Every kind of object.
-pub const KINDS: [Kind; 9] = [
+pub const KINDS: [Kind; 16] = [
     Kind::Manifest,
     Kind::SegmentIndex,
     Kind::SegmentFrames,
@@ -32,6 +33,13 @@ pub const KINDS: [Kind; 9] = [
     Kind::Signals,
     Kind::Blob,
     Kind::Lead,
+    Kind::Needs,
+    Kind::BuildLease,
+    Kind::BuildFailure,
+    Kind::Library,
+    Kind::LibraryPart,
+    Kind::SourceArchive,
+    Kind::Use,
 ];
 
 fn keys() -> SessionKeys {
@@ -176,6 +184,29 @@ pub fn heartbeat(data: &[u8]) {
 /// A batch of near-live conditions.
 pub fn signals(data: &[u8]) {
     each(Kind::Signals, data, |_: &Vec<Signal>| {});
+}
+
+/// What is stored of an environment. Needs become names of files and parts of addresses, so their reader checks them.
+pub fn environment(data: &[u8]) {
+    let key = EnvironmentKeys::new(EnvironmentId::from_hash(&[7; 32])).needs();
+    for object in [Bytes::copy_from_slice(data), envelope::seal(Kind::Needs, data)] {
+        match Needs::open(&key, &object) {
+            Ok(needs) => {
+                needs.id();
+                assert!(
+                    needs.packages.iter().all(|need| !need.package.contains(['/', '\t', '\n']))
+                );
+            }
+            Err(Error::Damaged { .. } | Error::Version { .. } | Error::Environment { .. }) => {}
+            Err(other) => panic!("refused as something else: {other}"),
+        }
+    }
+    each(Kind::Library, data, |library: &Library| {
+        nearest(&Needs::default(), std::slice::from_ref(library));
+    });
+    each(Kind::BuildLease, data, |_: &BuildLease| {});
+    each(Kind::BuildFailure, data, |_: &Failure| {});
+    each(Kind::Use, data, |_: &Use| {});
 }
 
 /// A name in a listing, and ids as text.

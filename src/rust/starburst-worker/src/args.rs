@@ -20,6 +20,8 @@ pub(crate) struct Args {
     /// The folder for chunks that tasks share, and how many bytes it may hold.
     pub(crate) cache: Option<PathBuf>,
     pub(crate) cache_bytes: Option<u64>,
+    /// The folder for unpacked environments.
+    pub(crate) libraries: Option<PathBuf>,
     /// `R_HOME`.
     pub(crate) r_home: PathBuf,
     /// Folder of the R side.
@@ -71,7 +73,7 @@ impl Args {
         let (mut store, mut logs, mut r_home, mut scripts, mut session, mut worker) =
             (None, None, None, None, None, None);
         let mut access = Access::default();
-        let (mut cache, mut cache_bytes) = (None, None);
+        let (mut cache, mut cache_bytes, mut libraries) = (None, None, None);
         let (mut cpu, mut rank, mut parent, mut durable, mut grace) = (1.0, 0, None, false, None);
         let (mut ranks, mut on_ecs) = (1, false);
         let text = |e: lexopt::Error| e.to_string();
@@ -89,6 +91,7 @@ impl Args {
                 Long("cache-bytes") => {
                     cache_bytes = Some(parser.value().and_then(|v| v.parse()).map_err(text)?);
                 }
+                Long("libraries") => libraries = Some(path(&mut parser)?),
                 Long("logs") => logs = Some(path(&mut parser)?),
                 Long("r-home") => r_home = Some(path(&mut parser)?),
                 Long("scripts") => scripts = Some(path(&mut parser)?),
@@ -136,6 +139,7 @@ impl Args {
             access,
             cache,
             cache_bytes,
+            libraries,
             logs: logs.ok_or_else(|| missing("logs"))?,
             r_home: r_home.ok_or_else(|| missing("r-home"))?,
             scripts: scripts.ok_or_else(|| missing("scripts"))?,

@@ -2,6 +2,7 @@
 #![allow(clippy::print_stderr)] // standard error is the worker's log
 
 mod args;
+mod environment;
 mod frames;
 mod lead;
 mod r_process;
@@ -93,8 +94,13 @@ async fn work(args: Args) -> Result<String, Error> {
     let shown = args.on_ecs.then(|| Shown::new(log));
     let marks = shown.as_ref().and_then(Shown::marks);
     let config = RConfig::new(&args, marks).map_err(|message| Error::WorkersLost { message });
-    let (manifest, mut r) = match ready(&*store, &keys, config, &uploads).await {
-        Ok(ready) => ready,
+    let started = start(&args, &opened, &keys, config, &uploads, beat.clone(), told.clone()).await;
+    let Start { manifest, mut r, kept: _kept } = match started {
+        Ok(Ok(started)) => started,
+        Ok(Err(reason)) => {
+            say_left(&*store, &keys, beat, &reason).await;
+            return Ok(reason);
+        }
         Err(error) => {
             say_why(&*store, &keys, beat, &error).await;
             return Err(error);
@@ -129,26 +135,53 @@ async fn work(args: Args) -> Result<String, Error> {
     left
 }
 
-/// Starts R, lets it load what it needs, and checks that both can serve the session.
-async fn ready(
-    store: &dyn Store,
+/// What a worker works with once it can.
+struct Start {
+    manifest: Versioned<Manifest>,
+    r: RProcess,
+    /// Keeps the packages that R uses.
+    kept: environment::Ready,
+}
+
+/// Gets the packages that the session needs, starts R, lets it load what it needs, and checks that both can serve the
+/// session. The reason to leave where the worker is told to meanwhile.
+async fn start(
+    args: &Args,
+    opened: &Opened,
     keys: &SessionKeys,
     config: Result<RConfig, Error>,
     uploads: &Arc<Uploads>,
-) -> Result<(Versioned<Manifest>, RProcess), Error> {
-    let manifest = worker::admit(store, keys).await?;
-    let config = config?.with_travel(manifest.value.travel.clone());
+    beat: Heartbeat,
+    told: watch::Receiver<Told>,
+) -> Result<Result<Start, String>, Error> {
+    let manifest = worker::admit(&*opened.store, keys).await?;
+    let mut config = config?.with_travel(manifest.value.travel.clone());
+    let made = environment::make_ready(args, opened, &manifest, beat, told).await?;
+    let kept = match made {
+        Ok(ready) => ready,
+        Err(reason) => return Ok(Err(reason)),
+    };
+    config.libraries.clone_from(&kept.libraries);
     let mut r = RProcess::new(config, Arc::clone(uploads));
     let version = r.warm_up().await.map_err(|message| Error::WorkersLost { message })?;
     worker::admit_r(&manifest.value, &version)?;
-    Ok((manifest, r))
+    Ok(Ok(Start { manifest, r, kept }))
+}
+
+/// Says that it left because it was told to.
+async fn say_left(store: &dyn Store, keys: &SessionKeys, mut beat: Heartbeat, reason: &str) {
+    beat.beat += 1;
+    beat.state = WorkerState::Left { reason: reason.to_owned(), fault: false };
+    let _ = pulse::write_end(store, keys, &beat).await;
 }
 
 /// Leaves the reason where the client looks for it.
 #[allow(clippy::wildcard_enum_match_arm)] // whatever it is, it is said
 async fn say_why(store: &dyn Store, keys: &SessionKeys, mut beat: Heartbeat, error: &Error) {
     beat.beat += 1;
+    beat.no_environment = matches!(error, Error::Environment { .. });
     beat.state = match error {
+        Error::Environment { message } => WorkerState::Refused { message: message.clone() },
         Error::Refused { message } => WorkerState::Refused { message: message.clone() },
         other @ Error::Version { .. } => WorkerState::Refused { message: other.to_string() },
         other => WorkerState::Left { reason: other.chain().join(": "), fault: true },

@@ -54,6 +54,8 @@ pub(crate) struct RConfig {
     worker: String,
     temporary: PathBuf,
     travel: Travel,
+    /// `R_LIBS`, where it is not this process's.
+    pub(crate) libraries: Option<String>,
 }
 
 impl RConfig {
@@ -77,6 +79,7 @@ impl RConfig {
             worker: args.worker.to_string(),
             temporary: std::env::temp_dir().join(name),
             travel: Travel::default(),
+            libraries: None,
         })
     }
 
@@ -328,6 +331,9 @@ fn spawn(config: &RConfig, uploads: &Arc<Uploads>) -> io::Result<Live> {
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)
         .stderr(log);
+    if let Some(folders) = &config.libraries {
+        command.env("R_LIBS", folders);
+    }
     let mapping = |parent_fd: OwnedFd, child_fd| FdMapping { parent_fd, child_fd };
     command
         .fd_mappings(vec![mapping(for_r.into(), 3), mapping(by_r.into(), 4)])
@@ -381,7 +387,7 @@ fn spawn(config: &RConfig, uploads: &Arc<Uploads>) -> io::Result<Live> {
 /// Makes the system kill R when this worker dies, even by SIGKILL.
 #[cfg(target_os = "linux")]
 #[allow(unsafe_code)]
-fn end_with_parent(command: &mut std::process::Command) {
+pub(crate) fn end_with_parent(command: &mut std::process::Command) {
     use std::os::unix::process::CommandExt;
     // SAFETY: the closure runs between fork and exec and makes one system call, which is safe there.
     unsafe {
@@ -394,4 +400,4 @@ fn end_with_parent(command: &mut std::process::Command) {
 
 /// Elsewhere R ends when it next looks at its pipe.
 #[cfg(not(target_os = "linux"))]
-fn end_with_parent(_: &mut std::process::Command) {}
+pub(crate) fn end_with_parent(_: &mut std::process::Command) {}

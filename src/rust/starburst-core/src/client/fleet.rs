@@ -118,6 +118,7 @@ impl Client {
         if open == 0 && !spending {
             return Ok(());
         }
+        self.look_at_environment().await?;
         self.read_manifest().await?;
         let live = self.manifest.lock().value.is_live(self.deps.clock.wall());
         let (mut alive, mut dead) = self.muster().await?;
@@ -302,18 +303,24 @@ impl Client {
                 if fleet.started.remove(worker).is_none() {
                     continue;
                 }
-                if let Some(WorkerState::Refused { message }) = beat.as_ref().map(|b| &b.state) {
-                    refused = Some(message.clone());
+                if let Some(beat) = beat
+                    && let WorkerState::Refused { message } = &beat.state
+                {
+                    refused = Some((message.clone(), beat.no_environment));
                 }
                 if beat.as_ref().is_none_or(died_young) {
                     fleet.deaths += 1;
                     last = Some((worker.clone(), why.clone()));
                 }
             }
-            if let Some(message) = refused {
+            if let Some((message, no_environment)) = refused {
                 fleet.engaged = false;
                 fleet.deaths = 0;
-                return Err(Error::Refused { message });
+                return Err(if no_environment {
+                    Error::Environment { message }
+                } else {
+                    Error::Refused { message }
+                });
             }
             // As long as anybody lives, somebody gets on.
             if fleet.deaths < DEATHS || alive > 0 {

@@ -3,10 +3,12 @@
 //! 1. [`Client::submit`] puts a task into a buffer; the flush loop appends it to the log ([`submit`]).
 //! 2. The watch loop reads the ledgers that changed into the board ([`watch`], [`board`]).
 //! 3. The fleet loop starts workers while there is work and room ([`wave`]), if this client is the one to do it
-//!    ([`lead`]), takes back what dead ones held ([`fleet`]), and ends what costs too much ([`budget`]).
+//!    ([`lead`]), takes back what dead ones held ([`fleet`]), and ends what costs too much ([`budget`]). It also looks how
+//!    far the packages are that the workers need ([`environment`]).
 //! 4. [`Client::fetch`] reads a result ([`fetch`]); [`manage`] changes and deletes sessions.
 mod board;
 mod budget;
+mod environment;
 mod fetch;
 mod fleet;
 mod lead;
@@ -27,7 +29,7 @@ use crate::{
     downloads::{Downloads, MemoryCache},
     envelope::{self, Kind},
     error::Error,
-    ids::{ClientId, Ids, Nonce, SessionId, TaskId},
+    ids::{ClientId, EnvironmentId, Ids, Nonce, SessionId, TaskId},
     key::SessionKeys,
     launch::{LaunchError, Launcher},
     lead::Leadership,
@@ -86,6 +88,8 @@ pub struct SessionConfig {
     pub compute: Compute,
     /// What workers cost, and may cost.
     pub budget: Option<Budget>,
+    /// The packages that workers make ready before they start.
+    pub environment: Option<EnvironmentId>,
     /// The longest one task may run.
     pub task_timeout: Option<Duration>,
     /// Idle workers of a detached session leave after this.
@@ -118,6 +122,7 @@ pub struct Client {
     buffer: Mutex<Buffer>,
     board: Mutex<Board>,
     fleet: Mutex<Fleet>,
+    environment: Mutex<environment::View>,
     patrol: tokio::sync::Mutex<Patrol>,
     walking: tokio::sync::Mutex<()>,
     leadership: tokio::sync::Mutex<Leadership>,
@@ -215,6 +220,7 @@ impl Client {
             launch_type: config.launch_type,
             compute: config.compute,
             budget: config.budget,
+            environment: config.environment,
             closed_because: None,
             task_timeout: config.task_timeout,
             idle_timeout: config.idle_timeout,
@@ -289,6 +295,7 @@ impl Client {
             buffer: Mutex::default(),
             board: Mutex::default(),
             fleet: Mutex::default(),
+            environment: Mutex::default(),
             patrol: tokio::sync::Mutex::default(),
             walking: tokio::sync::Mutex::default(),
             leadership: tokio::sync::Mutex::default(),

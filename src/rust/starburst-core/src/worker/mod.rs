@@ -11,6 +11,7 @@ mod hand;
 mod idle;
 pub mod pulse;
 mod queue;
+pub mod starting;
 mod unread;
 
 use crate::{

@@ -373,5 +373,6 @@ pub fn first_beat(worker: WorkerId, process: ProcessId, clock: &dyn Clock) -> He
         busy_ms: 0,
         disturbed: 0,
         requests: Requests::default(),
+        no_environment: false,
     }
 }

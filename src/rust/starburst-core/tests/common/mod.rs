@@ -2,6 +2,7 @@
 #![allow(dead_code)] // each test file uses its share
 #![allow(clippy::unwrap_used)] // a test's helper fails its test
 pub(crate) mod crew;
+pub(crate) mod host;
 pub(crate) mod late;
 
 use crew::{Crew, Door};
@@ -22,7 +23,7 @@ use starburst_testkit::{ManualClock, MemStore, SeededIds};
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
-pub(crate) fn seconds(count: u64) -> Duration {
+pub(crate) const fn seconds(count: u64) -> Duration {
     Duration::from_secs(count)
 }
 
@@ -114,6 +115,7 @@ pub(crate) fn on_ecs(workers: u32) -> SessionConfig {
             user: "ann".into(),
         })),
         budget: None,
+        environment: None,
         task_timeout: None,
         travel: Travel::default(),
         idle_timeout: seconds(3_600),

@@ -68,6 +68,7 @@ pub(crate) fn manifest() -> Manifest {
         launch_type: "FARGATE".into(),
         compute: Compute::Local,
         budget: None,
+        environment: None,
         closed_because: None,
         task_timeout: Some(Duration::new(3_600, 5)),
         idle_timeout: millis(300_000),
@@ -198,6 +199,7 @@ fn heartbeat(beat: u64, state: WorkerState) -> Heartbeat {
         busy_ms: 123_456,
         disturbed: 2,
         requests: Requests::default(),
+        no_environment: false,
     }
 }
 

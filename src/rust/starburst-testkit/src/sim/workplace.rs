@@ -116,6 +116,7 @@ pub(super) fn config(workers: u32, idle_timeout: Duration) -> SessionConfig {
         launch_type: "LOCAL".into(),
         compute: Compute::Local,
         budget: None,
+        environment: None,
         task_timeout: None,
         travel: Travel::default(),
         idle_timeout,
