@@ -5,6 +5,11 @@ local({
   for (script in c("evaluate.R", "pipe.R")) {
     sys.source(file.path(here, script), envir = environment())
   }
+  # Packages that an image brings for bases without them: what the base has itself is found first.
+  brought <- file.path(dirname(here), "library")
+  if (dir.exists(brought)) {
+    .libPaths(c(.libPaths(), brought))
+  }
   cpu <- suppressWarnings(as.numeric(commandArgs(trailingOnly = TRUE)[[1]]))
   prepare(cpu)
   pipe <- open_pipe()

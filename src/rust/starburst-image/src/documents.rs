@@ -205,6 +205,23 @@ pub(crate) fn digest_of(bytes: &[u8]) -> String {
     shown(Sha256::digest(bytes).as_slice())
 }
 
+/// The SHA-256 of a file, in hexadecimal figures.
+///
+/// # Errors
+/// It cannot be read.
+pub fn sha256_of_file(path: &std::path::Path) -> std::io::Result<String> {
+    use std::io::Read as _;
+    let (mut file, mut hash) = (std::fs::File::open(path)?, Sha256::new());
+    let mut bytes = vec![0; 1 << 20];
+    loop {
+        let read = file.read(&mut bytes)?;
+        if read == 0 {
+            return Ok(shown(hash.finalize().as_slice()).trim_start_matches("sha256:").to_owned());
+        }
+        hash.update(bytes.get(..read).unwrap_or_default());
+    }
+}
+
 /// A digest as it is written.
 pub(crate) fn shown(hash: &[u8]) -> String {
     hash.iter().fold("sha256:".to_owned(), |text, byte| format!("{text}{byte:02x}"))

@@ -14,7 +14,7 @@ mod upload;
 
 pub use auth::{Login, Logins};
 pub use build::{Base, Built, Plan, Pushed, Told, build, look};
-pub use documents::Architecture;
+pub use documents::{Architecture, sha256_of_file};
 pub use layer::Parts;
 pub use reference::{ImageRef, NoImageRef};
 

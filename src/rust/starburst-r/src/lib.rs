@@ -7,6 +7,7 @@ mod account;
 mod aws;
 mod convert;
 mod error;
+mod image;
 mod install;
 mod job;
 mod manage;
@@ -27,5 +28,6 @@ extendr_module! {
     use account;
     use job;
     use install;
+    use image;
     use quota;
 }

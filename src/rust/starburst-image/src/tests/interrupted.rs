@@ -13,9 +13,9 @@ use std::{
 use tokio::task::spawn_blocking;
 
 /// Bytes of the base's layer: many chunks, so that the kill comes in their middle.
-const LARGE: usize = 16 << 20;
+const LARGE: usize = 8 << 20;
 /// An upload is in its middle when it has more bytes than this.
-const SOME: u64 = 3 << 20;
+const SOME: u64 = 2 << 20;
 
 async fn large_base(base: &Registry, to: ImageRef) -> (Vec<u8>, Files, Plan) {
     let (layer, files) = (noise(7, LARGE), Files::new());
