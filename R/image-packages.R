@@ -13,7 +13,12 @@ find_libraries <- function(given, architectures, env_of, folder, call) {
         return(auto_library(architecture, env_of(architecture), folder, call))
       }
       if (!dir.exists(packages)) {
-        abort_input("packages", describe(packages), "\"auto\", \"none\", or a folder with installed packages", call)
+        abort_input(
+          "packages",
+          describe(packages),
+          "\"auto\", \"none\", or a folder with installed packages",
+          call
+        )
       }
       packages
     },
@@ -84,7 +89,13 @@ download_packages <- function(repository, version, architecture, into, call) {
   said <- tryCatch(
     {
       db <- utils::available.packages(utils::contrib.url(repository, "source"), filters = "duplicates")
-      got <- utils::download.packages(needed_packages(db), into, available = db, type = "source", quiet = TRUE)
+      got <- utils::download.packages(
+        needed_packages(db),
+        into,
+        available = db,
+        type = "source",
+        quiet = TRUE
+      )
       NULL
     },
     error = conditionMessage,

@@ -73,7 +73,11 @@ downloaded_worker <- function(architecture, folder, call) {
     starburst_abort(
       c(
         sprintf("there is no worker for Linux on %s at hand", architecture),
-        x = sprintf("this is %s on %s, and a worker runs on Linux", Sys.info()[["sysname"]], this_architecture()),
+        x = sprintf(
+          "this is %s on %s, and a worker runs on Linux",
+          Sys.info()[["sysname"]],
+          this_architecture()
+        ),
         i = "give `worker`: `tools/build-workers.sh` of starburst's sources builds it for both architectures",
         i = "or set `options(starburst.worker_url = )` to where your release of starburst has its workers"
       ),
