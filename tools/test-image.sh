@@ -12,31 +12,38 @@ note() { printf '[%3ds] %s\n' "$SECONDS" "$*"; }
 free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
 build() { buildah --root "$work/images" --runroot "$work/run" "$@"; }
 
-registry_pid='' mounted=()
+registries=() mounted=()
 cleanup() {
   for folder in "${mounted[@]}"; do umount -l "$folder" || true; done
-  [ -z "$registry_pid" ] || kill "$registry_pid" || true
+  for pid in "${registries[@]}"; do kill "$pid" || true; done
   build rm --all >/dev/null 2>&1 || true
   build rmi --all --force >/dev/null 2>&1 || true
   rm -rf "$work"
 }
 trap cleanup EXIT
 
-place=127.0.0.1:$(free_port)
-printf 'version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: %s/data\nhttp:\n  addr: %s\n' "$work" "$place" \
-  >"$work/registry.yml"
-OTEL_TRACES_EXPORTER=none docker-registry serve "$work/registry.yml" >"$work/registry.log" 2>&1 &
-registry_pid=$!
+# Starts a registry at an address.
+registry() {
+  local folder=$work/${1//:/-}
+  mkdir "$folder"
+  printf 'version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: %s/data\nhttp:\n  addr: %s\n' "$folder" "$1" \
+    >"$folder/config.yml"
+  OTEL_TRACES_EXPORTER=none docker-registry serve "$folder/config.yml" >"$folder/log" 2>&1 &
+  registries+=($!)
+}
+from=127.0.0.1:$(free_port) place=127.0.0.1:$(free_port)
+registry "$from"
+registry "$place"
 
 note "packing the base"
-# Others may be at work in the same files: what they change and mount is left out, and so is what only compilers need.
-tar -C "$root" --one-file-system --sort=name --numeric-owner \
-  --exclude=./check --exclude='./root/*' --exclude='./tmp/*' --exclude='./proc/*' --exclude='./dev/*' \
-  --exclude='./sys/*' --exclude='./var/cache/*' --exclude='./var/lib/apt/lists/*' --exclude=./usr/lib/gcc \
-  --exclude=./usr/libexec/gcc --exclude=./usr/include --exclude='./usr/share/doc/*' --exclude='./usr/share/man/*' \
-  --exclude='./usr/share/locale/*' -cf - . | gzip -1 >"$work/base.tar.gz" || [ "${PIPESTATUS[0]}" = 1 ]
+# Others may be at work in the same files: only what a system has by itself is taken, without what compilers need.
+(cd "$root" && tar --sort=name --numeric-owner \
+  --exclude='var/cache/*' --exclude='var/lib/apt/lists/*' --exclude=usr/lib/gcc --exclude=usr/libexec/gcc \
+  --exclude=usr/include --exclude='usr/share/doc/*' --exclude='usr/share/man/*' --exclude='usr/share/locale/*' \
+  -cf - bin etc lib* opt sbin usr var --no-recursion dev home proc root run sys tmp) |
+  gzip -1 >"$work/base.tar.gz" || [ "${PIPESTATUS[0]}" = 1 ]
 version=$(chroot "$root" Rscript --vanilla -e 'cat(as.character(getRversion()))')
-python3 tools/test-image/push-base.py "$place" r-base:test "$work/base.tar.gz" "$version"
+python3 tools/test-image/push-base.py "$from" r-base:test "$work/base.tar.gz" "$version"
 note "the base has R $version and $(($(stat -c %s "$work/base.tar.gz") / 1000000)) MB"
 
 # The worker of this machine, and for ARM64 a file that only looks like one.
@@ -57,7 +64,7 @@ export AWS_REGION=us-east-1 AWS_EC2_METADATA_DISABLED=true
 unset AWS_PROFILE AWS_SESSION_TOKEN AWS_DEFAULT_REGION STARBURST_STORE AWS_ENDPOINT_URL AWS_ENDPOINT_URL_S3
 
 note "building without an engine"
-Rscript --vanilla tools/test-image/build.R "$place/r-base:test" "$place/workers:1" "$work/workers" "$work/library"
+Rscript --vanilla tools/test-image/build.R "$from/r-base:test" "$place/workers:1" "$work/workers" "$work/library"
 
 note "pulling both architectures"
 build pull --quiet --tls-verify=false --arch arm64 "docker://$place/workers:1" >/dev/null
@@ -65,12 +72,14 @@ build inspect --type image --format '{{.OCIv1.Architecture}}' "$place/workers:1"
 build pull --quiet --tls-verify=false --arch amd64 "docker://$place/workers:1" >/dev/null
 build inspect --type image --format '{{.OCIv1.Architecture}}' "$place/workers:1" | grep -qx amd64
 
-# Unpacks an image and runs a session whose workers are its containers.
+# Unpacks an image, adds packages to it, and runs a session whose workers are its containers.
 drain() {
-  local image=$1 container folder
+  local image=$1 container folder package
   container=$(build from --pull-never "$image")
   folder=$(build mount "$container")
-  build inspect --type image --format '{{json .OCIv1.Config}}' "$image" >"$work/config.json"
+  shift
+  for package in "$@"; do cp -r "$package" "$folder/opt/starburst/library/"; done
+  build inspect --type image "$image" >"$work/image.json"
   for part in proc dev; do
     mount --bind "/$part" "$folder/$part"
     mounted+=("$folder/$part")
@@ -85,7 +94,7 @@ drain() {
   # It ends with its standard input.
   coproc standin_ {
     exec "$standin" --port "$ecs_port" --s3 --s3-port "$s3_port" --cluster lab "${variables[@]}" \
-      -- "$(command -v python3)" "$PWD/tools/test-image/in-image.py" "$folder" "$work/config.json" 2>"$work/standin.log"
+      -- "$(command -v python3)" "$PWD/tools/test-image/in-image.py" "$folder" "$work/image.json" 2>"$work/standin.log"
   }
   read -r _ <&"${standin_[0]}" && read -r _ <&"${standin_[0]}"
   if ! Rscript --vanilla tools/test-image/session.R "$image" "${version%.*}"; then
@@ -104,11 +113,8 @@ mkdir "$work/context"
 cp -r "$library/starburst/worker" "$work/context/"
 mkdir "$work/context/bin" "$work/context/library"
 cp "$library/starburst/bin/starburst-worker" "$work/context/bin/"
-build bud --quiet --isolation chroot --tls-verify=false --layers=false --build-arg "BASE=$place/r-base:test" \
+build bud --quiet --isolation chroot --tls-verify=false --layers=false --build-arg "BASE=$from/r-base:test" \
   -f inst/docker/Dockerfile -t workers-by-dockerfile "$work/context" >"$work/bud.log" 2>&1 || { cat "$work/bud.log"; exit 1; }
 note "a session in the image of the Dockerfile"
-container=$(build from --pull-never localhost/workers-by-dockerfile)
-cp -r "$work/library/brought" "$(build mount "$container")/opt/starburst/library/"
-build commit --quiet "$container" localhost/workers-by-dockerfile >/dev/null
-drain localhost/workers-by-dockerfile
+drain localhost/workers-by-dockerfile "$work/library/brought"
 note "done"
