@@ -102,7 +102,7 @@ download_packages <- function(repository, version, architecture, into, call) {
     warning = conditionMessage
   )
   if (is.null(said)) {
-    said <- unpack_packages(got)
+    said <- unpack_packages(got, into)
   }
   if (!is.null(said)) {
     starburst_abort(
@@ -118,13 +118,16 @@ download_packages <- function(repository, version, architecture, into, call) {
   }
 }
 
-# Unpacks binary packages where they are; says what is wrong, or nothing.
-unpack_packages <- function(got) {
+# Unpacks binary packages into a library; says what is wrong, or nothing.
+unpack_packages <- function(got, into) {
   for (i in seq_len(nrow(got))) {
     archive <- got[i, 2L]
-    utils::untar(archive, exdir = dirname(archive))
-    unlink(archive)
-    built <- read.dcf(file.path(dirname(archive), got[i, 1L], "DESCRIPTION"), fields = "Built")
+    utils::untar(archive, exdir = into)
+    # A repository on this machine hands out its own files.
+    if (normalizePath(dirname(archive)) == normalizePath(into)) {
+      unlink(archive)
+    }
+    built <- read.dcf(file.path(into, got[i, 1L], "DESCRIPTION"), fields = "Built")
     if (is.na(built)) {
       return(sprintf("it gives the sources of `%s`, not a binary package", got[i, 1L]))
     }
