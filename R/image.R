@@ -70,13 +70,8 @@
 #' `starburst_error_unavailable` if a registry does not answer.
 #'
 #' @examples
-#' # Needs a registry on this machine, with a base in it.
-#' registry <- Sys.getenv("STARBURST_EXAMPLE_REGISTRY")
-#' if (nzchar(registry)) {
-#'   starburst_image_build(
-#'     base = paste0(registry, "/r-base:latest"),
-#'     push_to = paste0(registry, "/workers:1")
-#'   )
+#' if (starburst_is_configured()) {
+#'   starburst_image_build()
 #' }
 #' # What is wrong is said before anything is asked.
 #' try(starburst_image_build(architectures = "sparc"))

@@ -18,7 +18,10 @@ use starburst_core::{
     error::{Error, ErrorKind},
     ids::Ids,
 };
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering::Relaxed},
+};
 
 /// Layers that are brought over at once: while one is read, another is written.
 const AT_ONCE: usize = 4;
@@ -37,7 +40,16 @@ pub struct Plan {
 }
 
 /// What is told while it is built.
-pub type Told<'a> = &'a (dyn Fn(String) + Send + Sync);
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Progress {
+    /// Something begins, or was done.
+    Step(String),
+    /// So many bytes of layers were sent up to now.
+    Sent(u64),
+}
+
+/// Told while it is built.
+pub type Tell<'a> = &'a (dyn Fn(Progress) + Send + Sync);
 
 /// What was built.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,9 +115,10 @@ pub async fn build(
     plan: &Plan,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn Ids>,
-    tell: Told<'_>,
+    tell: Tell<'_>,
 ) -> Result<Built, Error> {
     let (base, push_to) = (&plan.base, &plan.push_to);
+    let step = |text| tell(Progress::Step(text));
     let http = Http::new(clock, ids);
     let from = Repository::new(&http, base, &plan.logins, false, None)?;
     let mounts = (base.registry == push_to.registry).then_some(base.repository.as_str());
@@ -114,15 +127,15 @@ pub async fn build(
     let mut manifests = Vec::new();
     for parts in &plan.parts {
         let architecture = parts.architecture;
-        tell(format!("looking at {base} for {architecture}"));
+        step(format!("looking at {base} for {architecture}"));
         let found = find(&from, base, architecture).await?;
-        tell(format!("packing the worker for {architecture}"));
+        step(format!("packing the worker for {architecture}"));
         let layer = packed(parts.clone()).await?;
         let config = Stored::config(&with_worker(found.config, &layer, base)?);
         let manifest =
             found.manifest.with_layer(layer.descriptor.clone(), config.descriptor.clone());
         let sent = bring(&from, &to, &found.manifest, &layer, tell).await?;
-        put_blob(&to, &config.descriptor, Source::Bytes(&config.bytes)).await?;
+        put_blob(&to, &config.descriptor, Source::Bytes(&config.bytes), &|_| {}).await?;
         let stored = Stored::manifest(&manifest);
         pushed.push(Pushed {
             architecture,
@@ -142,7 +155,7 @@ pub async fn build(
             Stored::index(&several.iter().map(|(a, stored)| placed(*a, stored)).collect::<Vec<_>>())
         }
     };
-    tell(format!("naming it {push_to}"));
+    step(format!("naming it {push_to}"));
     to.put_document(&push_to.version, &top).await?;
     Ok(Built { digest: top.descriptor.digest, pushed })
 }
@@ -166,35 +179,27 @@ async fn bring(
     to: &Repository,
     base: &Manifest,
     layer: &Layer,
-    tell: Told<'_>,
+    tell: Tell<'_>,
 ) -> Result<u64, Error> {
+    tell(Progress::Step("bringing layers over, bytes sent".to_owned()));
+    let total = AtomicU64::new(0);
+    let sent = |bytes: u64| tell(Progress::Sent(total.fetch_add(bytes, Relaxed) + bytes));
     let of_base = base.layers.iter().map(|blob| (blob, Source::Repository(from)));
-    let all: Vec<_> =
-        of_base.chain([(&layer.descriptor, Source::File(layer.file.path()))]).collect();
-    let count = all.len();
     let mut coming = Vec::new();
-    for (nth, (blob, source)) in all.into_iter().enumerate() {
-        coming.push(bring_one(to, blob, source, format!("layer {} of {count}", nth + 1), tell));
+    for (blob, source) in of_base.chain([(&layer.descriptor, Source::File(layer.file.path()))]) {
+        coming.push(put_blob(to, blob, source, &sent));
     }
-    let sent = stream::iter(coming).buffer_unordered(AT_ONCE);
-    sent.try_fold(0, |sum, bytes| async move { Ok(sum + bytes) }).await
-}
-
-async fn bring_one(
-    to: &Repository,
-    blob: &Descriptor,
-    source: Source<'_>,
-    name: String,
-    tell: Told<'_>,
-) -> Result<u64, Error> {
-    let fate = put_blob(to, blob, source).await?;
-    let (done, sent) = match fate {
-        Fate::Present => ("is there", 0),
-        Fate::Mounted => ("taken over", 0),
-        Fate::Sent => ("sent", blob.size),
-    };
-    tell(format!("{name}, {:.1} MB: {done}", blob.size as f64 / 1e6));
-    Ok(sent)
+    let count = coming.len();
+    let fates: Vec<Fate> = stream::iter(coming).buffer_unordered(AT_ONCE).try_collect().await?;
+    let of = |fate| fates.iter().filter(|f| **f == fate).count();
+    tell(Progress::Step(format!(
+        "of {count} layers {} were there, {} were taken over, {} were sent ({:.1} MB)",
+        of(Fate::Present),
+        of(Fate::Mounted),
+        of(Fate::Sent),
+        total.load(Relaxed) as f64 / 1e6
+    )));
+    Ok(total.load(Relaxed))
 }
 
 /// The base's manifest and configuration for an architecture.

@@ -13,7 +13,7 @@ mod registry;
 mod upload;
 
 pub use auth::{Login, Logins};
-pub use build::{Base, Built, Plan, Pushed, Told, build, look};
+pub use build::{Base, Built, Plan, Progress, Pushed, Tell, build, look};
 pub use documents::{Architecture, sha256_of_file};
 pub use layer::Parts;
 pub use reference::{ImageRef, NoImageRef};

@@ -56,11 +56,15 @@ enum Step {
     Anew,
 }
 
+/// Told how many bytes more were sent.
+pub(crate) type Sent<'a> = &'a (dyn Fn(u64) + Send + Sync);
+
 /// Makes a repository have a blob.
 pub(crate) async fn put_blob(
     to: &Repository,
     blob: &Descriptor,
     source: Source<'_>,
+    sent: Sent<'_>,
 ) -> Result<Fate, Error> {
     if to.has_blob(&blob.digest).await? {
         return Ok(Fate::Present);
@@ -75,8 +79,7 @@ pub(crate) async fn put_blob(
         let Some(place) = start(to, blob, neighbour).await? else {
             return Ok(Fate::Mounted);
         };
-        let whole = blob.size <= CHUNK as u64;
-        let said = match send(to, blob, source, place, whole).await? {
+        let said = match send(to, blob, source, place, sent).await? {
             Ok(()) => return Ok(Fate::Sent),
             Err(said) => said,
         };
@@ -121,23 +124,26 @@ async fn send(
     blob: &Descriptor,
     source: Source<'_>,
     mut place: Url,
-    whole: bool,
+    sent: Sent<'_>,
 ) -> Result<Result<(), String>, Error> {
+    let whole = blob.size <= CHUNK as u64;
     let mut reader = Reader { source, digest: &blob.digest, at: 0, open: None };
     let mut hash = Sha256::new();
-    let mut sent = 0;
-    while sent < blob.size {
+    let mut done = 0;
+    while done < blob.size {
         let chunk = reader.chunk(blob.size).await?;
         hash.update(&chunk);
         if whole {
             check(hash, blob)?;
-            return finish(to, blob, place, chunk).await;
+            let finished = finish(to, blob, place, chunk).await?;
+            return Ok(finished.inspect(|()| sent(blob.size)));
         }
-        match send_chunk(to, place, sent, &chunk).await? {
+        match send_chunk(to, place, done, &chunk).await? {
             Ok(next) => place = next,
             Err(said) => return Ok(Err(said)),
         }
-        sent += chunk.len() as u64;
+        done += chunk.len() as u64;
+        sent(chunk.len() as u64);
     }
     check(hash, blob)?;
     finish(to, blob, place, Vec::new()).await

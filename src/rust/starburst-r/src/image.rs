@@ -12,7 +12,7 @@ use starburst_aws::{
     install::Said,
 };
 use starburst_core::error::Error;
-use starburst_image::{Architecture, ImageRef, Login, Logins, Parts, Plan};
+use starburst_image::{Architecture, ImageRef, Login, Logins, Parts, Plan, Progress};
 use starburst_local::{SystemClock, SystemIds};
 use std::{path::PathBuf, sync::Arc};
 
@@ -114,7 +114,12 @@ fn rs_image_build(
         let images = [&plan.base, &plan.push_to];
         ask_ecr(&account, &images, given, &mut plan.logins).await?;
         let (clock, ids) = (Arc::new(SystemClock::default()), Arc::new(SystemIds));
-        let tell = |step| teller.tell(Said::Step(step));
+        let tell = |progress| {
+            teller.tell(match progress {
+                Progress::Step(step) => Said::Step(step),
+                Progress::Sent(bytes) => Said::Count(usize::try_from(bytes).unwrap_or(usize::MAX)),
+            });
+        };
         let built = starburst_image::build(&plan, clock, ids, &tell).await?;
         let texts = |of: &dyn Fn(&starburst_image::Pushed) -> String| {
             Cell::Texts(built.pushed.iter().map(|pushed| Some(of(pushed))).collect())

@@ -91,8 +91,8 @@ pub(super) async fn push_base(
     let config = config.to_string().into_bytes();
     let described = Descriptor::of("application/vnd.docker.container.image.v1+json", &config);
     let layers = [Descriptor::of(DOCKER_LAYER, layer)];
-    put_blob(&to, &described, Source::Bytes(&config)).await.unwrap();
-    put_blob(&to, &layers[0], Source::Bytes(layer)).await.unwrap();
+    put_blob(&to, &described, Source::Bytes(&config), &|_| {}).await.unwrap();
+    put_blob(&to, &layers[0], Source::Bytes(layer), &|_| {}).await.unwrap();
     let kind = "application/vnd.docker.distribution.manifest.v2+json";
     let manifest = json!({
         "schemaVersion": 2, "mediaType": kind, "config": described, "layers": layers });
