@@ -16,7 +16,14 @@ use starburst_core::{
     ids::Ids,
     pace::Backoff,
 };
-use std::{error::Error as StdError, sync::Arc, time::Duration};
+use std::{
+    error::Error as StdError,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 use url::Url;
 
 /// How long a connection may take to come about.
@@ -30,12 +37,16 @@ pub(crate) const WAITS: (Duration, Duration) =
     (Duration::from_millis(300), Duration::from_secs(10));
 /// Tries in all; the last comes after about half a minute of failing.
 pub(crate) const TRIES: u32 = 8;
+/// Tries where nobody has ever answered: the address may be wrong.
+const FIRST_TRIES: u32 = 4;
 const REDIRECTS: usize = 5;
 
 /// The way to all registries.
 #[derive(Debug, Clone)]
 pub(crate) struct Http {
     connector: Arc<Connector>,
+    /// Whether there was an answer from anywhere.
+    answered: Arc<AtomicBool>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn Ids>,
 }
@@ -131,7 +142,7 @@ impl Http {
         let settings = HttpConnectorSettings::builder().connect_timeout(CONNECT).build();
         let tls = Provider::Rustls(CryptoMode::Ring);
         let connector = Connector::builder().tls_provider(tls).connector_settings(settings).build();
-        Self { connector: Arc::new(connector), clock, ids }
+        Self { connector: Arc::new(connector), answered: Arc::default(), clock, ids }
     }
 
     pub(crate) fn backoff() -> Backoff {
@@ -153,7 +164,8 @@ impl Http {
                 Ok(response) => format!("HTTP status {}", response.status),
                 Err(Lost(said)) => said,
             };
-            if tries >= TRIES {
+            let most = if self.answered.load(Relaxed) { TRIES } else { FIRST_TRIES };
+            if tries >= most {
                 return Err(unreachable(&request.url, &said));
             }
             tries += 1;
@@ -203,6 +215,7 @@ impl Http {
         let raw = answer
             .map_err(|_| Lost(format!("no answer in {} s", limit.as_secs())))?
             .map_err(|error| Lost(innermost(&error)))?;
+        self.answered.store(true, Relaxed);
         Ok(Response { status: raw.status().as_u16(), url: url.clone(), raw })
     }
 }
