@@ -46,10 +46,7 @@ is_arm <- function(instance_type) {
 aws_config <- function(settings, call) {
   stack <- account_settings(settings$region, call = call)
   of_aws <- settings$aws
-  image <- of_aws$image
-  if (is.null(image)) {
-    image <- paste0(stack$repository, ":", utils::packageVersion("starburst"))
-  }
+  image <- of_aws$image %||% default_image(stack)
   secrets <- check_secrets(call)
   number <- function(x) if (is.null(x)) NULL else as.numeric(x)
   aws <- list(

@@ -29,7 +29,8 @@ starburst_doctor <- function(region = NULL, profile = NULL, stack = NULL, cpu = 
   cpu <- cpu %||% defaults$cpu %||% 4
   check_number(cpu, "cpu", 0.25, 192, call)
   template <- read_template("starburst.yaml")
-  job <- rs_doctor(access_of(record), record$stack, template, defaults$image, cpu)
+  version <- as.character(utils::packageVersion("starburst"))
+  job <- rs_doctor(access_of(record), record$stack, template, defaults$image, version, cpu)
   # The checks themselves are shown, not how they are made.
   found <- quietly(follow(unwrap_native(job, call), "checking", call))
   found <- structure(as.data.frame(found), class = c("StarburstDoctor", "data.frame"))

@@ -154,13 +154,28 @@ rs_teardown_look <- function(access, name, known) .Call(wrap__rs_teardown_look, 
 rs_teardown <- function(access, name, known) .Call(wrap__rs_teardown, access, name, known)
 
 # Looks whether everything is there; a job that ends with the findings, column by column.
-rs_doctor <- function(access, name, template, image, cpu) .Call(wrap__rs_doctor, access, name, template, image, cpu)
+rs_doctor <- function(access, name, template, image, version, cpu) .Call(wrap__rs_doctor, access, name, template, image, version, cpu)
 
 # Takes away tasks without a session that lives, and task definitions that nothing uses; a job that ends with their names.
 rs_clean_up <- function(access, cluster, execution_role, live, older_than, look_only) .Call(wrap__rs_clean_up, access, cluster, execution_role, live, older_than, look_only)
 
 # Deletes all but the newest images, and returns those that went, or would go, column by column.
 rs_clean_images <- function(access, repository, keep, look_only) .Call(wrap__rs_clean_images, access, repository, keep, look_only)
+
+# The registry that an image is of.
+rs_image_registry <- function(image) .Call(wrap__rs_image_registry, image)
+
+# The environment variables that a base image sets: `names` and `values`.
+rs_image_env <- function(access, base, for_architecture, docker, login) .Call(wrap__rs_image_env, access, base, for_architecture, docker, login)
+
+# Builds an image and pushes it; a job that ends with digests. An empty library is none.
+rs_image_build <- function(access, base, push_to, architectures, workers, libraries, scripts, docker, login) .Call(wrap__rs_image_build, access, base, push_to, architectures, workers, libraries, scripts, docker, login)
+
+# Whether there is an image in ECR; `NULL` for one of another registry.
+rs_has_image <- function(access, image) .Call(wrap__rs_has_image, access, image)
+
+# The SHA-256 of a file, in hexadecimal figures.
+rs_file_sha256 <- function(path) .Call(wrap__rs_file_sha256, path)
 
 # The limits, column by column; with a cluster, also what its tasks use of those of Fargate.
 rs_quotas <- function(access, cluster) .Call(wrap__rs_quotas, access, cluster)

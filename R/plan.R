@@ -68,10 +68,9 @@
 #'   On-Demand capacity where there is none to spare. Default `FALSE`. Not used by
 #'   `"LOCAL"`.
 #' @param image (string or `NULL`) For workers on AWS: the image of their
-#'   container, with R, the package future, and `starburst-worker` as its entry
-#'   point. Images are not built for you yet, so give one. Default `NULL`: the
-#'   image of this version in the stack's repository, if somebody put one there.
-#'   Must be `NULL` with `"LOCAL"`.
+#'   container, with R and the worker, as [starburst_image_build()] makes it.
+#'   Default `NULL`: the image of this version in the stack's repository, where
+#'   `starburst_image_build()` puts it. Must be `NULL` with `"LOCAL"`.
 #' @param max_hourly_cost (number or `NULL`) USD an hour that all workers
 #'   together may cost. More is refused before anything starts. Not used by
 #'   `"LOCAL"`. Default `NULL`: no ceiling.

@@ -103,6 +103,7 @@ starburst_setup <- function(
   save_stack(record, call)
   done <- if (looked$ready == "well") "is there and as it should be" else "is ready"
   say(sprintf("the stack `%s` in %s %s; `starburst_doctor()` checks all of it", stack, caller$region, done))
+  offer_image(record, ask, call)
   invisible(record)
 }
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Who may depend on whom: core on none of ours; aws, local and testkit on core; place on aws and local;
+# Who may depend on whom: core on none of ours; aws, image, local and testkit on core; place on aws and local;
 # worker and r on those, and not on each other. The SDK is behind aws only.
 set -euo pipefail
 ours() {
@@ -11,8 +11,9 @@ expect() {
 }
 expect starburst-core ""
 expect starburst-aws "starburst-core"
+expect starburst-image "starburst-core"
 expect starburst-local "starburst-core"
 expect starburst-place "starburst-aws starburst-core starburst-local"
 expect starburst-testkit "starburst-core"
 expect starburst-worker "starburst-aws starburst-core starburst-local starburst-place"
-expect starburst-r "starburst-aws starburst-core starburst-local starburst-place"
+expect starburst-r "starburst-aws starburst-core starburst-image starburst-local starburst-place"

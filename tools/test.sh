@@ -106,6 +106,9 @@ step "generated files" bash tools/generated.sh "$work/starburst.Rcheck"
 on_s3=$!
 
 if [ -n "${making:-}" ] && wait "$making"; then
+  # It waits for disks and for workers: there is room for it beside the check.
+  "${as_root[@]}" bash tools/test-image.sh "$work/starburst.Rcheck" "$work/current-r/root" >"$logs/images.log" 2>&1 &
+  images=$!
   "${as_root[@]}" mkdir -p "$work/current-r/root/check"
   "${as_root[@]}" cp "$tarball" tools/check.sh "$work/current-r/root/check/"
   forget_bindings
@@ -121,6 +124,10 @@ else
   note "FAILED  a root filesystem with a current R needs root or sudo"
 fi
 
+if [ -n "${images:-}" ]; then
+  wait "$images"
+  step "images of workers" bash -c 'cat "$1"; exit "$2"' - "$logs/images.log" $?
+fi
 if wait "$on_s3"; then
   note "ok      R tests on S3"
   passed=$((passed + 1))

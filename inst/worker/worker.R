@@ -5,6 +5,11 @@ local({
   for (script in c("evaluate.R", "pipe.R", "travel.R")) {
     sys.source(file.path(here, script), envir = environment())
   }
+  # Packages that an image brings for bases without them: what the base has itself is found first.
+  brought <- file.path(dirname(here), "library")
+  if (dir.exists(brought)) {
+    .libPaths(c(.libPaths(), brought))
+  }
   args <- commandArgs(trailingOnly = TRUE)
   prepare(suppressWarnings(as.numeric(args[[1]])), args[[2]])
   pipe <- open_pipe()

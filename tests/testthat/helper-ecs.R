@@ -1,6 +1,6 @@
 # A stand-in for AWS that runs real workers, for the time of one test: ECS, quotas and S3, and a stack in them. The
 # program is named by STARBURST_AWS_STANDIN.
-local_ecs <- function(..., config = list(), env = parent.frame()) {
+local_ecs <- function(..., config = list(), scripts = NULL, env = parent.frame()) {
   program <- Sys.getenv("STARBURST_AWS_STANDIN")
   skip_if(!file.exists(program), "STARBURST_AWS_STANDIN does not name the program that stands in for AWS")
   skip_on_s3("the stand-in has an S3 of its own, and these run on it already")
@@ -21,7 +21,12 @@ local_ecs <- function(..., config = list(), env = parent.frame()) {
     rbind("--env", paste0(names(for_workers), "=", for_workers)),
     ...,
     c("--", file.path(library, "starburst", "bin", "starburst-worker")),
-    c("--r-home", R.home(), "--scripts", file.path(library, "starburst", "worker"))
+    c(
+      "--r-home",
+      R.home(),
+      "--scripts",
+      if (is.null(scripts)) file.path(library, "starburst", "worker") else scripts
+    )
   )
   said <- withr::local_tempfile(.local_envir = env)
   # It ends when its standard input is closed.

@@ -165,7 +165,7 @@ test_that("two sessions in one cluster do not touch each other", {
   expect_equal(unname(unlist(one$collect(wait = TRUE, timeout = 60))), "ONE")
   expect_equal(unname(unlist(two$collect(wait = TRUE, timeout = 60))), "TWO")
   one$cleanup(force = TRUE)
-  expect_equal(running_tasks(aws), 1)
+  wait_for(function() running_tasks(aws) == 1)
   two$submit(toupper("still there"))
   expect_true("STILL THERE" %in% unlist(two$collect(wait = TRUE, timeout = 60)))
   two$cleanup(force = TRUE)
@@ -188,4 +188,26 @@ test_that("a session that has cost what the user wants to know of warns once", {
   expect_length(told, 1)
   expect_match(told, "cost_alert_threshold", fixed = TRUE)
   session$cleanup(force = TRUE)
+})
+
+test_that("an image with an R that is too old is refused with the base to take", {
+  scripts <- withr::local_tempdir()
+  file.copy(list.files(system.file("worker", package = "starburst"), full.names = TRUE), scripts)
+  # The worker's R says that it is an old one.
+  pipe <- readLines(file.path(scripts, "pipe.R"))
+  old <- sub("version <- c(R.version$major,", "version <- c(\"3\",", pipe, fixed = TRUE)
+  expect_false(identical(old, pipe))
+  writeLines(old, file.path(scripts, "pipe.R"))
+  aws <- local_ecs(scripts = scripts)
+  suppressMessages({
+    session <- starburst_session(workers = 1, cpu = 1, memory = "2GB", image = "registry/worker:1")
+    session$submit(quote(1 + 1))
+  })
+  cnd <- expect_error(session$collect(wait = TRUE, timeout = 60), class = "starburst_error_version")
+  r <- sub("[.][0-9]+$", "", getRversion())
+  expect_match(
+    conditionMessage(cnd),
+    sprintf("starburst_image_build(base = \"rocker/r-ver:%s\")", r),
+    fixed = TRUE
+  )
 })

@@ -74,8 +74,13 @@ test_that("an account is set up, found again, checked, used, cleaned and taken b
   # Nothing but the image is missing.
   withr::with_options(list(starburst.quiet = TRUE), ill <- starburst_doctor())
   expect_identical(ill$check[!ill$ok], "image")
-  expect_match(ill$remedy[!ill$ok], record$repository, fixed = TRUE)
-  for (tag in c("a", "b", "c", "d", "e")) {
+  own <- paste0(record$repository, ":", packageVersion("starburst"))
+  expect_match(ill$detail[!ill$ok], own, fixed = TRUE)
+  expect_match(ill$remedy[!ill$ok], "starburst_image_build()", fixed = TRUE)
+  told <- capture_messages(starburst_setup(region))
+  expect_match(told, "There is no image", fixed = TRUE, all = FALSE)
+  expect_match(told, "`starburst_image_build()` makes it", fixed = TRUE, all = FALSE)
+  for (tag in c("a", "b", "c", "d", as.character(packageVersion("starburst")))) {
     ask_aws("image", aws$endpoint, record$repository, tag)
   }
   well <- suppressMessages(starburst_doctor())

@@ -144,6 +144,18 @@ pub async fn repository(account: &Account, name: &str) -> Result<Option<Reposito
     }))
 }
 
+/// User and password for the registry of this account and region, as registries take them: `user:password` in base 64.
+/// They hold for twelve hours.
+///
+/// # Errors
+/// [`CallError`].
+pub async fn authorization(account: &Account) -> Result<String, CallError> {
+    let call = Call::new(Service::Ecr, "GetAuthorizationToken");
+    let answer = account.json(&call, &json!({})).await?;
+    let token = answer["authorizationData"][0]["authorizationToken"].as_str();
+    token.map(ToOwned::to_owned).ok_or_else(|| account.unreadable(&call, "no token in the answer"))
+}
+
 /// The images of a repository. One that does not exist has none.
 ///
 /// # Errors

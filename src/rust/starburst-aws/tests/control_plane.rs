@@ -163,4 +163,6 @@ async fn images(account: &Account) {
     assert_eq!(ecr::delete_images(account, "starburst", &gone).await.unwrap(), []);
     assert!(!ecr::has_image(account, &address("a")).await.unwrap());
     assert!(ecr::has_image(account, &address("b")).await.unwrap());
+    // "AWS:", in base 64.
+    assert!(ecr::authorization(account).await.unwrap().starts_with("QVdTO"));
 }

@@ -119,29 +119,49 @@ impl Manifest {
     pub fn closed_because(self, reason: &str) -> Self {
         Self { closed_because: Some(reason.to_owned()), ..self.closed() }
     }
+    /// Whether its workers have what an image has, and not what this machine has.
+    pub fn starts_from_image(&self) -> bool {
+        self.launch_type != "LOCAL"
+    }
     /// Whether workers should work for it now.
     pub fn is_live(&self, now: UnixMillis) -> bool {
         self.state == SessionState::Open && now < self.deadline
     }
 }
 
-/// Why a worker with this R cannot serve payloads made by that one; `None` when it can.
+/// Why a worker with this R cannot serve payloads made by that one; `None` when it can. What to do depends on whether
+/// workers start from an image.
 ///
 /// R reads what an older R wrote, not the other way round, and the expressions of `future` from 1.40 on
 /// need functions that older ones lack.
-pub fn refusal(client: &ClientR, worker: &ClientR) -> Option<String> {
+pub fn refusal(client: &ClientR, worker: &ClientR, of_image: bool) -> Option<String> {
     if worker.r < client.r {
         let ((cm, cn), (wm, wn)) = (client.r, worker.r);
+        let remedy = if of_image {
+            format!(
+                "build an image on a base with R {cm}.{cn} or newer, such as \
+                 `starburst_image_build(base = \"rocker/r-ver:{cm}.{cn}\")`, or choose one by `image`"
+            )
+        } else {
+            format!("use a library with R {cm}.{cn} or newer")
+        };
         return Some(format!(
-            "the session was made by R {cm}.{cn} and the worker has R {wm}.{wn}, which cannot read it; \
-             use an image or library with R {cm}.{cn} or newer"
+            "the session was made by R {cm}.{cn} and the worker has R {wm}.{wn}, which cannot read it; {remedy}"
         ));
     }
     if modern_future(&client.future) && !modern_future(&worker.future) {
+        let has = match worker.future.as_str() {
+            "0.0.0" => "does not have it".to_owned(),
+            older => format!("has future {older}"),
+        };
+        let remedy = if of_image {
+            "build an image with future 1.40 or newer: `starburst_image_build()` brings it for a base without one"
+        } else {
+            "install future 1.40 or newer for the worker"
+        };
         return Some(format!(
-            "the session was made with future {} and the worker has future {}; \
-             install future 1.40 or newer for the worker",
-            client.future, worker.future
+            "the session was made with future {} and the worker {has}; {remedy}",
+            client.future
         ));
     }
     None
@@ -163,18 +183,31 @@ mod tests {
 
     #[test]
     fn a_worker_reads_what_its_own_or_an_older_r_wrote() {
-        assert_eq!(refusal(&r(4, 2, "1.31.0"), &r(4, 2, "1.31.0")), None);
-        assert_eq!(refusal(&r(4, 2, "1.31.0"), &r(4, 6, "1.75.0")), None);
+        let refused = |client, worker| refusal(&client, &worker, false);
+        assert_eq!(refused(r(4, 2, "1.31.0"), r(4, 2, "1.31.0")), None);
+        assert_eq!(refused(r(4, 2, "1.31.0"), r(4, 6, "1.75.0")), None);
+        assert!(refused(r(4, 6, "1.75.0"), r(4, 2, "1.75.0")).unwrap().contains("R 4.6 or newer"));
+        assert!(refused(r(4, 2, "1.75.0"), r(4, 2, "1.31.0")).unwrap().contains("1.40 or newer"));
+    }
+
+    #[test]
+    fn who_has_the_wrong_image_is_told_how_to_build_the_right_one() {
+        let refused = |worker| refusal(&r(4, 6, "1.75.0"), &worker, true).unwrap();
         assert!(
-            refusal(&r(4, 6, "1.75.0"), &r(4, 2, "1.75.0")).unwrap().contains("R 4.6 or newer")
+            refused(r(4, 2, "1.75.0"))
+                .contains("`starburst_image_build(base = \"rocker/r-ver:4.6\")`")
         );
-        assert!(refusal(&r(4, 2, "1.75.0"), &r(4, 2, "1.31.0")).unwrap().contains("1.40 or newer"));
+        assert_eq!(
+            refused(r(4, 6, "0.0.0")),
+            "the session was made with future 1.75.0 and the worker does not have it; build an image with \
+             future 1.40 or newer: `starburst_image_build()` brings it for a base without one"
+        );
     }
 
     proptest! {
         #[test]
         fn the_same_r_is_never_refused(major in 3u32..6, minor in 0u32..9, future in "[0-9]\\.[0-9]{1,2}\\.[0-9]") {
-            prop_assert_eq!(refusal(&r(major, minor, &future), &r(major, minor, &future)), None);
+            prop_assert_eq!(refusal(&r(major, minor, &future), &r(major, minor, &future), true), None);
         }
     }
 }

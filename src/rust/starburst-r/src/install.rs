@@ -145,11 +145,13 @@ fn rs_doctor(
     name: &str,
     template: &str,
     image: Nullable<String>,
+    version: &str,
     cpu: f64,
 ) -> Result<Robj> {
     let account = open(&access)?;
     let (name, template) = (name.to_owned(), template.to_owned());
-    let patient = Patient { name, template, image: image.into_option(), cpu };
+    let version = version.to_owned();
+    let patient = Patient { name, template, image: image.into_option(), version, cpu };
     job::start(|teller| async move {
         let checks = install::examine(&account, &patient, &|said| teller.tell(said)).await;
         Ok(findings(checks))

@@ -8,6 +8,7 @@ mod aws;
 mod convert;
 mod environment;
 mod error;
+mod image;
 mod install;
 mod job;
 mod json;
@@ -30,6 +31,7 @@ extendr_module! {
     use account;
     use job;
     use install;
+    use image;
     use quota;
     use json;
 }

@@ -130,10 +130,11 @@ impl Args {
         if on_ecs {
             // All that were started together were told the same rank.
             rank += spread(&worker) % ranks.max(1);
-            logs = logs.or_else(|| Some(std::env::temp_dir().join("starburst-logs")));
-            r_home = r_home.or_else(home_of_r);
-            scripts = scripts.or_else(scripts_beside_the_program);
         }
+        // What is not said is as in an image.
+        logs = logs.or_else(|| Some(std::env::temp_dir().join("starburst-logs")));
+        r_home = r_home.or_else(home_of_r);
+        scripts = scripts.or_else(scripts_beside_the_program);
         Ok(Self {
             store,
             access,
@@ -141,8 +142,10 @@ impl Args {
             cache_bytes,
             libraries,
             logs: logs.ok_or_else(|| missing("logs"))?,
-            r_home: r_home.ok_or_else(|| missing("r-home"))?,
-            scripts: scripts.ok_or_else(|| missing("scripts"))?,
+            r_home: r_home.ok_or("there is no R on the path, and --r-home is missing")?,
+            scripts: scripts.ok_or(
+                "there is no folder `worker` beside the program's, and --scripts is missing",
+            )?,
             session,
             worker,
             cpu,

@@ -18,8 +18,10 @@ pub struct Patient {
     pub name: String,
     /// The template of this package.
     pub template: String,
-    /// The image workers start from, if one was chosen; else those of the stack's repository are looked for.
+    /// The image workers start from, if one was chosen; else it is that of this version in the stack's repository.
     pub image: Option<String>,
+    /// The version of this package, which is the tag of that image.
+    pub version: String,
     /// The vCPU of one worker.
     pub cpu: f64,
 }
@@ -214,28 +216,22 @@ fn of_template(has: &str, template: &str) -> Finding {
 }
 
 async fn of_image(account: &Account, patient: &Patient, repository: &str) -> Finding {
-    if let Some(image) = &patient.image {
-        let Some(address) = ImageAddress::parse(image) else {
-            return Finding::Well(format!("`{image}`, of a registry that is not looked at"));
-        };
-        return Finding::of(ecr::has_image(account, &address).await, |found| {
-            if found {
-                Finding::Well(format!("`{image}`"))
-            } else {
-                Finding::ill(
-                    format!("there is no image `{image}`"),
-                    "push it, or choose another `image`",
-                )
-            }
-        });
-    }
-    let name = repository.split_once('/').map_or(repository, |(_, name)| name);
-    Finding::of(ecr::images(account, name).await, |images| match images.len() {
-        0 => Finding::ill(
-            format!("`{repository}` holds no image"),
-            format!("push one to `{repository}`, or choose one with `starburst_config(image = )`"),
-        ),
-        count => Finding::Well(format!("`{repository}` holds {count}")),
+    let own = format!("{repository}:{}", patient.version);
+    let (image, remedy) = match &patient.image {
+        Some(image) => (image, "push it, or choose another `image`"),
+        None => {
+            (&own, "run `starburst_image_build()`, or choose one with `starburst_config(image = )`")
+        }
+    };
+    let Some(address) = ImageAddress::parse(image) else {
+        return Finding::Well(format!("`{image}`, of a registry that is not looked at"));
+    };
+    Finding::of(ecr::has_image(account, &address).await, |found| {
+        if found {
+            Finding::Well(format!("`{image}`"))
+        } else {
+            Finding::ill(format!("there is no image `{image}`"), remedy)
+        }
     })
 }
 

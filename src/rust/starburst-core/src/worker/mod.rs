@@ -112,9 +112,13 @@ pub async fn admit(store: &dyn Store, keys: &SessionKeys) -> Result<Versioned<Ma
     let found = pulse::read_manifest(store, keys).await?;
     let manifest = &found.value;
     if manifest.protocol != PROTOCOL_VERSION {
+        let remedy = if manifest.starts_from_image() {
+            "use the same version of starburst for both: `starburst_image_build()` builds the image of yours"
+        } else {
+            "use the same version of starburst for both"
+        };
         let message = format!(
-            "the session speaks protocol {} and the worker speaks {PROTOCOL_VERSION}; \
-             use the same version of starburst for both",
+            "the session speaks protocol {} and this starburst speaks {PROTOCOL_VERSION}; {remedy}",
             manifest.protocol
         );
         return Err(Error::Refused { message });
@@ -127,7 +131,7 @@ pub async fn admit(store: &dyn Store, keys: &SessionKeys) -> Result<Versioned<Ma
 /// # Errors
 /// [`Error::Refused`].
 pub fn admit_r(manifest: &Manifest, worker_r: &ClientR) -> Result<(), Error> {
-    match manifest::refusal(&manifest.client, worker_r) {
+    match manifest::refusal(&manifest.client, worker_r, manifest.starts_from_image()) {
         Some(message) => Err(Error::Refused { message }),
         None => Ok(()),
     }
