@@ -48,17 +48,28 @@ commit_archive <- function(source, remote, commit) {
   sprintf("https://%s/%s/-/archive/%s/%s-%s.tar.gz", host, path, commit, basename(path), commit)
 }
 
-# Downloads one file. Whether that worked.
+# Downloads one file: "here", "absent" where the place says that it has none, or why it could not be had after three tries.
 download <- function(address, file) {
-  got <- tryCatch(
-    suppressWarnings(utils::download.file(address, file, mode = "wb", quiet = TRUE)) == 0L,
-    error = function(cnd) FALSE
-  )
-  ok <- got && file.exists(file) && file.size(file) > 0
-  if (!ok) {
+  for (try in 1:3) {
+    said <- tryCatch(
+      {
+        status <- utils::download.file(address, file, mode = "wb", quiet = TRUE)
+        if (status == 0L && file.size(file) > 0) "here" else paste("status", status)
+      },
+      # A warning may mean that the file was cut short.
+      warning = conditionMessage,
+      error = conditionMessage
+    )
+    if (identical(said, "here")) {
+      return(said)
+    }
     unlink(file)
+    if (grepl("status was '4(03|04|10)|No such file", said)) {
+      return("absent")
+    }
+    Sys.sleep(try - 1)
   }
-  ok
+  said
 }
 
 # What a repository has now: version and file by package. NULL if it does not answer.
@@ -97,80 +108,87 @@ fetch_all <- function(rows, repositories, folder, tell) {
       gitlab = fetch_commit(row, into),
       fetch_version(row, unique(c(row$repository, repositories)), indexes, into)
     )
-    if (is.null(found)) {
-      return(not_found(row, unique(c(row$repository, repositories)), indexes))
+    if (is.list(found)) {
+      return(found)
     }
     files[[i]] <- found
   }
   list(file = files)
 }
 
-# The exact version from the repositories, now or from their archives; else another version that is there now.
+about_package <- function(...) list(about = "package", failure = sprintf(...))
+about_machine <- function(...) list(about = "machine", failure = sprintf(...))
+
+# The exact version from the repositories, now or from their archives; else another version that is there now. A path, or
+# a list that says why there is none.
 fetch_version <- function(row, repositories, indexes, into) {
-  file <- file.path(into, paste0(row$package, "_", row$version, ".tar.gz"))
+  name <- paste0(row$package, "_", row$version, ".tar.gz")
   repositories <- repositories[nzchar(repositories)]
+  other <- NULL
+  silent <- character()
   for (repository in repositories) {
     address <- address_here(repository)
     if (is.null(indexes[[address]])) {
       indexes[[address]] <- list(index_of(address))
     }
     index <- indexes[[address]][[1]]
-    now <- index[index$package == row$package & index$version == row$version, ]
-    archived <- paste0(address, "/src/contrib/Archive/", row$package, "/", basename(file))
-    for (candidate in c(now$address, archived)) {
-      if (download(candidate, file)) {
-        return(file)
-      }
+    if (is.null(index)) {
+      silent <- c(silent, repository)
+      next
     }
-  }
-  for (repository in repositories) {
-    index <- indexes[[address_here(repository)]][[1]]
     now <- index[index$package == row$package, ]
-    # One that did not answer has no rows, and no frame.
-    if (length(now$version) > 0L) {
-      file <- file.path(into, paste0(row$package, "_", now$version[[1]], ".tar.gz"))
-      if (download(now$address[[1]], file)) {
+    exact <- now$address[now$version == row$version]
+    if (is.null(other) && nrow(now) > 0L) {
+      other <- now[1, ]
+    }
+    archived <- paste0(address, "/src/contrib/Archive/", row$package, "/", name)
+    for (candidate in c(exact, archived)) {
+      file <- file.path(into, name)
+      said <- download(candidate, file)
+      if (said == "here") {
         return(file)
+      }
+      if (said != "absent") {
+        return(about_machine("package `%s` cannot be fetched from %s: %s", row$package, candidate, said))
       }
     }
   }
-  NULL
+  # Another version is not for a repository that is only silent now.
+  if (length(silent) > 0L) {
+    place <- paste(silent, collapse = ", ")
+    return(about_machine("package `%s` cannot be fetched: no answer from %s", row$package, place))
+  }
+  if (is.null(other)) {
+    place <- paste(repositories, collapse = ", ")
+    words <- "package `%s` (%s) is in none of these repositories: %s"
+    return(about_package(words, row$package, row$version, place))
+  }
+  file <- file.path(into, paste0(row$package, "_", other$version, ".tar.gz"))
+  said <- download(other$address, file)
+  if (said == "here") {
+    return(file)
+  }
+  about_machine("package `%s` cannot be fetched from %s: %s", row$package, other$address, said)
 }
 
-# The folder of a package in a commit.
+# The folder of a package in a commit, or why there is none.
 fetch_commit <- function(row, into) {
   file <- file.path(into, paste0(row$package, "-", row$commit, ".tar.gz"))
-  if (!download(commit_archive(row$source, row$remote, row$commit), file)) {
-    return(NULL)
+  address <- commit_archive(row$source, row$remote, row$commit)
+  said <- download(address, file)
+  if (said == "absent") {
+    words <- "package `%s` is not at %s: is it private, or not pushed?"
+    return(about_machine(words, row$package, address))
+  }
+  if (said != "here") {
+    return(about_machine("package `%s` cannot be fetched from %s: %s", row$package, address, said))
   }
   unpacked <- file.path(into, row$package)
   utils::untar(file, exdir = unpacked)
   top <- list.files(unpacked, full.names = TRUE)[[1]]
   package <- if (nzchar(row$subdirectory)) file.path(top, row$subdirectory) else top
-  if (file.exists(file.path(package, "DESCRIPTION"))) package
-}
-
-not_found <- function(row, repositories, indexes) {
-  if (row$source %in% c("github", "gitlab")) {
-    place <- commit_archive(row$source, row$remote, row$commit)
-    words <- sprintf("package `%s` cannot be fetched from %s", row$package, place)
-    return(list(about = "machine", failure = paste0(words, ": is it private, or not pushed?")))
+  if (!file.exists(file.path(package, "DESCRIPTION"))) {
+    return(about_package("%s has no package in `%s`", address, row$subdirectory))
   }
-  silent <- vapply(
-    repositories[nzchar(repositories)],
-    function(repository) is.null(indexes[[address_here(repository)]][[1]]),
-    NA
-  )
-  if (any(silent)) {
-    place <- paste(names(silent)[silent], collapse = ", ")
-    words <- sprintf("package `%s` cannot be fetched: no answer from %s", row$package, place)
-    return(list(about = "machine", failure = words))
-  }
-  words <- sprintf(
-    "package `%s` (%s) is in none of these repositories: %s",
-    row$package,
-    row$version,
-    paste(repositories, collapse = ", ")
-  )
-  list(about = "package", failure = words)
+  package
 }

@@ -80,9 +80,10 @@ failed_words <- function(package, log, what = "cannot be installed on workers") 
       help[[1]]
     )
   } else if (length(lines) > 0L) {
-    sprintf("something of the system is missing: %s", trimws(lines[[1]]))
+    sprintf("something of the system is missing: %s", substr(trimws(lines[[1]]), 1L, 400L))
   }
-  last <- utils::tail(log, 15L)
+  # A line of a compiler can be very long.
+  last <- substr(utils::tail(log, 15L), 1L, 400L)
   c(
     paste0("package `", package, "` ", what, if (!is.null(hint)) paste0("; ", hint)),
     "the last lines of its log:",

@@ -48,7 +48,16 @@ impl LibraryCache {
     /// # Errors
     /// What is unpacked is damaged, or the directory cannot be used. Nothing is left then.
     pub fn unpack(&mut self, name: &str, limit: u64, mut from: impl Read) -> io::Result<PathBuf> {
-        let lock = self.lock(name, FlockOperation::LockExclusive)?;
+        let lock = self.open_lock(name)?;
+        // Whoever unpacked it shares its lock as long as it lives: that lock is not waited for alone.
+        while flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
+            flock(&lock, FlockOperation::LockShared)?;
+            if self.folder(name).is_dir() {
+                return self.keep(name, lock).ok_or_else(|| io::ErrorKind::NotFound.into());
+            }
+            // It died, or could not.
+            flock(&lock, FlockOperation::Unlock)?;
+        }
         let (folder, partial) = (self.folder(name), self.directory.join(format!("{name}.partial")));
         if !folder.is_dir() {
             remove(&partial)?;
@@ -87,13 +96,17 @@ impl LibraryCache {
     }
 
     /// A lock that this process has already is changed: opened once more it would wait for itself.
-    fn lock(&mut self, name: &str, how: FlockOperation) -> io::Result<File> {
+    fn open_lock(&mut self, name: &str) -> io::Result<File> {
         make_private(&self.directory)?;
         let path = self.directory.join(format!("{name}.lock"));
-        let lock = match self.used.remove(name) {
-            Some(lock) => lock,
-            None => File::options().create(true).append(true).open(path)?,
-        };
+        match self.used.remove(name) {
+            Some(lock) => Ok(lock),
+            None => File::options().create(true).append(true).open(path),
+        }
+    }
+
+    fn lock(&mut self, name: &str, how: FlockOperation) -> io::Result<File> {
+        let lock = self.open_lock(name)?;
         flock(&lock, how)?;
         Ok(lock)
     }
@@ -174,6 +187,25 @@ mod tests {
         // It is not asked for what it would unpack.
         assert_eq!(other.unpack("a", 100, io::empty()).unwrap(), folder);
         assert_eq!(other.find("a").unwrap(), Some(folder));
+    }
+
+    #[test]
+    fn of_many_that_miss_a_library_at_once_all_get_it() {
+        let place = tempfile::tempdir().unwrap();
+        let directory = place.path().join("cache");
+        let bytes = archive();
+        // They use it until all have it.
+        let all = std::sync::Barrier::new(8);
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    let mut cache = LibraryCache::new(directory.clone());
+                    let folder = cache.unpack("a", 100, &bytes[..]).unwrap();
+                    assert_eq!(fs::read_to_string(folder.join("file")).unwrap(), "content");
+                    all.wait();
+                });
+            }
+        });
     }
 
     #[test]

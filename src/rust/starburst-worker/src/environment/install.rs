@@ -37,6 +37,8 @@ impl R {
         let mut command = std::process::Command::new(self.home.join("bin/R"));
         command.args(["--vanilla", "--no-echo"]).stdin(Stdio::null());
         command.env_remove("R_HOME").env_remove("R_DEFAULT_PACKAGES");
+        // The scripts look for words in what R and compilers say.
+        command.env("LANGUAGE", "en").env("LC_MESSAGES", "C");
         crate::r_process::end_with_parent(&mut command);
         let mut command = Command::from(command);
         command.process_group(0).kill_on_drop(true);
