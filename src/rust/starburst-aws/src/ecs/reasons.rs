@@ -98,8 +98,7 @@ mod tests {
         let other = "CannotPullContainerError: pull image manifest has been retried 5 time(s): image Manifest does not \
                      contain descriptor matching platform 'linux/arm64'";
         assert!(
-            stopped(Some(TaskStopCode::TaskFailedToStart), other, None)
-                .starts_with("its image is for another processor")
+            stopped(failed.clone(), other, None).starts_with("its image is for another processor")
         );
         assert!(
             stopped(failed.clone(), pull, None)
