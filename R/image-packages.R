@@ -109,7 +109,8 @@ download_packages <- function(repository, version, architecture, into, call) {
       c(
         sprintf("`%s` did not give the package future for the base", repository),
         x = said,
-        i = "try again, set `options(starburst.binary_repository = )`, or give `packages`"
+        i = "try again, set `options(starburst.binary_repository = )`, or give a library as `packages`",
+        i = "if the base has future itself, give `packages = \"none\"`"
       ),
       kind = "unavailable",
       subject = repository,

@@ -51,8 +51,8 @@ pub(crate) struct Http {
     pub(crate) ids: Arc<dyn Ids>,
 }
 
-/// What is asked.
-#[derive(Debug, Clone)]
+/// What is asked. It may have a password in it, so it is never shown.
+#[derive(Clone)]
 pub(crate) struct Request {
     pub(crate) method: &'static str,
     pub(crate) url: Url,
@@ -156,6 +156,7 @@ impl Http {
 
     /// Asks until there is an answer that another try would not better. For requests that may be done twice.
     pub(crate) async fn tried(&self, request: &Request) -> Result<Response, Error> {
+        safe(&request.url).map_err(|lost| unreachable(&request.url, &lost.0))?;
         let mut backoff = Self::backoff();
         let mut tries = 1;
         loop {
@@ -173,15 +174,14 @@ impl Http {
         }
     }
 
-    /// One try, with redirections of what only reads. Who is asked elsewhere is not told who asks.
+    /// One try. What is read elsewhere is read there, and who gives it is not told who asks.
     pub(crate) async fn once(&self, request: &Request) -> Result<Response, Lost> {
         let mut url = request.url.clone();
         for _ in 0..REDIRECTS {
             let response = self.send(request, &url).await?;
             let moved = matches!(response.status, 301 | 302 | 303 | 307 | 308);
-            let reads = matches!(request.method, "GET" | "HEAD");
             match response.header("location") {
-                Some(to) if moved && reads => {
+                Some(to) if moved && request.method == "GET" => {
                     url = url.join(to).map_err(|error| Lost(format!("{to}: {error}")))?;
                 }
                 Some(_) | None => return Ok(response),
@@ -191,10 +191,7 @@ impl Http {
     }
 
     async fn send(&self, request: &Request, url: &Url) -> Result<Response, Lost> {
-        let host = url.host_str().unwrap_or_default();
-        if url.scheme() != "https" && !(url.scheme() == "http" && is_loopback(host)) {
-            return Err(Lost(format!("{host} is not asked without encryption")));
-        }
+        safe(url)?;
         let length = request.body.len() as u64;
         let mut raw = HttpRequest::new(SdkBody::from(request.body.clone()));
         raw.set_method(request.method).map_err(|error| Lost(innermost(&error)))?;
@@ -218,6 +215,15 @@ impl Http {
         self.answered.store(true, Relaxed);
         Ok(Response { status: raw.status().as_u16(), url: url.clone(), raw })
     }
+}
+
+/// Passwords, and what is run later, go through encryption, or do not leave this machine.
+fn safe(url: &Url) -> Result<(), Lost> {
+    let host = url.host_str().unwrap_or_default();
+    if url.scheme() == "https" || (url.scheme() == "http" && is_loopback(host)) {
+        return Ok(());
+    }
+    Err(Lost(format!("{host} is not asked without encryption")))
 }
 
 /// Whether what a status tells may pass.

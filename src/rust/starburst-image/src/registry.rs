@@ -14,8 +14,7 @@ use url::Url;
 /// The longest document that is read.
 const LONGEST_DOCUMENT: usize = 8 << 20;
 
-/// A repository, as one user sees it.
-#[derive(Debug)]
+/// A repository, as one user sees it. It knows passwords, so it is never shown.
 pub(crate) struct Repository {
     pub(crate) http: Http,
     pub(crate) registry: String,
@@ -182,7 +181,8 @@ impl Repository {
         let url = self.url(&format!("blobs/{digest}"))?;
         let response = self.ask(&Request { method: "HEAD", ..Request::get(url) }).await?;
         match response.status {
-            200 => Ok(true),
+            // Only what is there is given elsewhere.
+            200 | 301 | 302 | 307 | 308 => Ok(true),
             404 => Ok(false),
             _ => Err(self.refused(response, &format!("look for `{digest}`")).await),
         }

@@ -28,7 +28,7 @@ const CHUNK: usize = 10 << 20;
 const CHUNK: usize = 1 << 20;
 
 /// Where the bytes of a blob come from.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub(crate) enum Source<'a> {
     Bytes(&'a [u8]),
     File(&'a Path),

@@ -40,6 +40,11 @@ fn by_text(all: &str, said: &str) -> Option<String> {
     let has = |text: &str| all.contains(text);
     let words = if has("OutOfMemory") {
         "it used more memory than it has (out of memory); use a larger `memory`".to_owned()
+    } else if has("descriptor matching platform") || has("exec format error") {
+        format!(
+            "its image is for another processor: {said}; `starburst_image_build(architectures = )` builds for amd64 \
+             (x86-64), arm64, or both"
+        )
     } else if has("CannotPullContainer") || has("CannotPullImage") {
         format!("its image cannot be pulled: {said}; check `image =`, or run starburst_doctor()")
     } else if has("unable to retrieve secret") {
@@ -95,6 +100,11 @@ mod tests {
         let exited = Some(TaskStopCode::EssentialContainerExited);
         let pull =
             "CannotPullContainerError: pull image manifest has been retried 1 time(s): not found";
+        let other = "CannotPullContainerError: pull image manifest has been retried 5 time(s): image Manifest does not \
+                     contain descriptor matching platform 'linux/arm64'";
+        assert!(
+            stopped(failed.clone(), other, None).starts_with("its image is for another processor")
+        );
         assert!(
             stopped(failed.clone(), pull, None)
                 .starts_with("its image cannot be pulled: CannotPull")

@@ -88,6 +88,18 @@ async fn who_is_asked_instead_is_not_told_who_asks() {
 }
 
 #[tokio::test]
+async fn a_blob_that_is_given_elsewhere_is_there() {
+    let (place, _) = serve(|_, line, _| {
+        let there = line.contains("aa");
+        let elsewhere = "location: http://127.0.0.1:1/signed-for-reading\r\n".to_owned();
+        if there { (307, elsewhere, String::new()) } else { (404, String::new(), String::new()) }
+    });
+    let repository = repository(&place, &Logins::default());
+    assert!(repository.has_blob("sha256:aa").await.unwrap());
+    assert!(!repository.has_blob("sha256:bb").await.unwrap());
+}
+
+#[tokio::test]
 async fn nobody_is_asked_without_encryption_but_this_machine() {
     let (place, _) = serve(|_, _, _| {
         let realm = "Bearer realm=\"http://tokens.example.org/token\"";
