@@ -39,14 +39,18 @@ one_round <- function(value) {
   saved <- seconds(saveRDS(value, file <- tempfile()))
   unlink(file)
   id <- session$submit(quote(value), globals = list(value = value))
-  while (session$status()$completed < session$status()$total) Sys.sleep(0.05)
+  while (session$status()$completed < session$status()$total) {
+    Sys.sleep(0.05)
+  }
   back <- NULL
   fetched <- seconds(back <- session$result(id))
   stopifnot(identical(back, value))
   c(stored = stored, serialize = serialized, saveRDS = saved, fetched = fetched, unserialize = unserialized)
 }
 
-cat("| value | stored | `serialize(xdr = FALSE)` | times as fast | `saveRDS()` | times as fast | read back | `unserialize()` | times as fast |\n")
+cat(
+  "| value | stored | `serialize(xdr = FALSE)` | times as fast | `saveRDS()` | times as fast | read back | `unserialize()` | times as fast |\n"
+)
 cat("|---|---:|---:|---:|---:|---:|---:|---:|---:|\n")
 for (name in names(values)) {
   rows <- do.call(rbind, lapply(seq_len(rounds), function(i) one_round(values[[name]])))

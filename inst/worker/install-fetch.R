@@ -119,7 +119,7 @@ fetch_all <- function(rows, repositories, folder, tell) {
 about_package <- function(...) list(about = "package", failure = sprintf(...))
 about_machine <- function(...) list(about = "machine", failure = sprintf(...))
 
-# The exact version from the repositories, now or from their archives; else another version that is there now. A path, or
+# The exact version from the repositories, now or from their archives; else another version that is there now, as where none is asked for. A path, or
 # a list that says why there is none.
 fetch_version <- function(row, repositories, indexes, into) {
   name <- paste0(row$package, "_", row$version, ".tar.gz")
@@ -141,7 +141,7 @@ fetch_version <- function(row, repositories, indexes, into) {
     if (is.null(other) && nrow(now) > 0L) {
       other <- now[1, ]
     }
-    archived <- paste0(address, "/src/contrib/Archive/", row$package, "/", name)
+    archived <- if (nzchar(row$version)) paste0(address, "/src/contrib/Archive/", row$package, "/", name)
     for (candidate in c(exact, archived)) {
       file <- file.path(into, name)
       said <- download(candidate, file)

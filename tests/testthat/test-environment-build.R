@@ -48,6 +48,14 @@ test_that("a changed package alone is installed, on another host too", {
   expect_equal(built()$installed, c(5, 1))
 })
 
+test_that("a package of no particular version is installed as it is now, and nobody is warned", {
+  local_store()
+  local_hosts()
+  session <- session_with(needs_of("sbtext", list(sbtext = "")))
+  expect_no_warning(told <- suppressMessages(ask(session, "sbtext")))
+  expect_equal(told, "sbtext 1.1")
+})
+
 test_that("a local package travels as source and is installed anew when it changes", {
   local_store()
   local_hosts()

@@ -175,8 +175,9 @@ test_that("an account is set up, found again, checked, used, cleaned and taken b
   expect_message(starburst_cleanup(ask = FALSE), "nothing to clean up")
   ask_aws("definition", aws$endpoint, record$execution_role)
   gone <- suppressMessages(starburst_cleanup(older_than = 0, ask = FALSE))
-  expect_identical(gone$kind, "task definition")
-  expect_match(gone$id, "starburst-test:2")
+  # The session on EC2 named what its workers need.
+  expect_identical(gone$kind, c("environment", "task definition"))
+  expect_match(gone$id[[2]], "starburst-test:2")
 
   # A teardown says what goes, and takes all of it.
   ask_aws("objects", aws$endpoint, record$bucket, "1100")

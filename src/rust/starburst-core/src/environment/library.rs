@@ -55,7 +55,7 @@ pub fn shared<'a>(needs: &'a Needs, library: &Library) -> Vec<&'a Need> {
         library.packages.iter().map(|p| (p.identity.as_str(), p)).collect();
     let same = |need: &&Need| {
         // One that had to be installed in another version is looked for again.
-        there.get(need.identity().as_str()).is_some_and(|p| p.version == need.version)
+        there.get(need.identity().as_str()).is_some_and(|p| need.is_met_by(&p.version))
     };
     needs.packages.iter().filter(same).collect()
 }
@@ -69,7 +69,7 @@ pub fn nearest(needs: &Needs, libraries: &[Library]) -> Option<usize> {
 
 /// What to say when a package is there in another version than the client has; none when it is the same.
 pub fn difference(need: &Need, installed: &str) -> Option<String> {
-    (need.version != installed).then(|| {
+    (!need.is_met_by(installed)).then(|| {
         format!(
             "package `{}` is {installed} on workers and {} here: its version here was not to be had",
             need.package, need.version
@@ -131,6 +131,12 @@ mod tests {
         assert_eq!(nearest(&wanted, &[far, near]), Some(1));
         assert_eq!(nearest(&wanted, &[library(&[("x", "1")], 1)]), None);
         assert_eq!(nearest(&wanted, &[]), None);
+    }
+
+    #[test]
+    fn any_version_will_do_where_none_is_asked_for() {
+        assert_eq!(difference(&need("b", ""), "2.1"), None);
+        assert!(difference(&need("b", "2"), "2.1").is_some());
     }
 
     #[test]

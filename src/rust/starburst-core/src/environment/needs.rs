@@ -58,7 +58,7 @@ impl Source {
 pub struct Need {
     /// Its name.
     pub package: String,
-    /// The version that the client has.
+    /// The version that the client has; empty where any will do.
     pub version: String,
     /// Where it comes from.
     pub source: Source,
@@ -87,6 +87,11 @@ impl Need {
         format!("{} {version} {source} {}", self.package, place).trim_end().to_owned()
     }
 
+    /// Whether this installed version is the one that is asked for.
+    pub fn is_met_by(&self, installed: &str) -> bool {
+        self.version.is_empty() || self.version == installed
+    }
+
     fn check(&self) -> Result<(), String> {
         let package = &self.package;
         if !is_package_name(package) {
@@ -96,10 +101,11 @@ impl Need {
             Err(format!("the {what} of package `{package}` cannot be `{}`", shortened(text)))
         };
         let digits = |c: char| c.is_ascii_digit() || c == '.' || c == '-';
-        if !self.version.starts_with(|c: char| c.is_ascii_digit())
-            || self.version.len() > 64
-            || !self.version.chars().all(digits)
-        {
+        let any = self.version.is_empty() && !matches!(self.source, Source::Local);
+        let version = self.version.starts_with(|c: char| c.is_ascii_digit())
+            && self.version.len() <= 64
+            && self.version.chars().all(digits);
+        if !any && !version {
             return wrong("version", &self.version);
         }
         if !is_line(&self.repository) {
