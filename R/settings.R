@@ -120,6 +120,8 @@ native_config <- function(settings, detached, call = rlang::caller_env()) {
     )
   )
   config["profile"] <- list(settings$profile)
+  # What it comes to is found when a session is made.
+  config["environment"] <- list(NULL)
   if (!is.null(settings$aws)) {
     on_aws <- aws_config(settings, call)
     config[c("aws", "region", "store")] <- on_aws[c("aws", "region", "store")]
