@@ -12,6 +12,8 @@ starburst_setup(
   ask = FALSE
 )
 stopifnot(starburst_is_configured())
+# Workers of the stand-in are processes of this machine and have its packages; a machine without a network installs none.
+invisible(starburst_config(environment = "none"))
 cat("\n== The doctor\n")
 starburst_doctor()
 

@@ -281,7 +281,6 @@ mod tests {
             need("", "1.0"),
             need("a b", "1.0"),
             need("a", "1.0/.."),
-            need("a", ""),
             Need { repository: "https://x\ny".into(), ..need("a", "1.0") },
             forge("owner", "0123456", ""),
             forge("owner/name", "master", ""),
