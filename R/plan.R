@@ -152,7 +152,13 @@ tweak.starburst <- function(strategy, ..., penvir = parent.frame()) {
     return(strategy)
   }
   given <- union(eval(formals(strategy)$.given, baseenv()), ...names())
-  NextMethod(.given = given)
+  made <- NextMethod(.given = given)
+  # future 1.40 and later keep all that was ever tweaked, and would hand on an argument twice: the last one counts.
+  tweaks <- attr(made, "tweaks")
+  if (!is.null(tweaks)) {
+    attr(made, "tweaks") <- tweaks[!duplicated(names(tweaks), fromLast = TRUE)]
+  }
+  made
 }
 
 # The settings of a plan, checked; errors name plan(starburst, ...) as their call. `supplied` are the names of the
