@@ -66,6 +66,9 @@ print.StarburstSessionStatus <- function(x, ...) {
   line("Progress", sprintf("%.1f%%", if (x$total > 0) 100 * ended / x$total else 0))
   if (is.na(x$cost)) {
     line("Cost", "not known: starburst has no price for these workers")
+  } else if (x$cost > 0 && x$cost == x$cost_of_requests) {
+    # Workers of this machine cost nothing.
+    line("Cost", sprintf("%s USD so far, for requests to S3", dollars(x$cost)))
   } else if (x$cost > 0) {
     part <- if (x$cost_of_requests > 0) {
       sprintf(" (%s of it for requests to S3)", dollars(x$cost_of_requests))

@@ -2,7 +2,7 @@
 //!
 //! Its own part comes first, by its rank, so that workers that start together do not meet. Then parts nobody has
 //! begun, then those of which it knows that tasks wait, then a few looks at what others work on.
-use super::{Worker, idle::Rounds, pulse, unread::Unread};
+use super::{CROWD, Worker, idle::Rounds, pulse, unread::Unread};
 use crate::{
     envelope::{self, Kind},
     error::Error,
@@ -17,10 +17,13 @@ use crate::{
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
+    time::Duration,
 };
 
 /// The most tasks one claim takes.
 const CLAIM_MAX: usize = 1_024;
+/// So much work is not worth sharing: another worker would need about as long to come for it.
+const TRIFLE: Duration = Duration::from_millis(500);
 /// Segments whose payloads are kept in memory.
 const SEGMENTS_KEPT: usize = 4;
 
@@ -374,9 +377,12 @@ impl Worker {
             // Nobody knows yet how long these tasks take: one tells.
             None => 1,
             Some(mean) => {
-                let moment = (manifest.pace.claim.as_secs_f64() * 1e3 / mean.max(0.01)) as usize;
-                // What is done in a moment altogether is not worth sharing.
-                if waiting <= moment { waiting } else { share.min(moment) }
+                let in_time = |time: Duration| (time.as_secs_f64() * 1e3 / mean.max(0.01)) as usize;
+                let claim = manifest.pace.claim;
+                // What is done in a moment altogether is not worth sharing, least of all in a crowd.
+                let least = claim.min(TRIFLE);
+                let trifle = in_time((claim * manifest.workers / CROWD).clamp(least, claim));
+                if waiting <= trifle { waiting } else { share.min(in_time(claim)) }
             }
         };
         most.clamp(1, CLAIM_MAX)
