@@ -53,7 +53,7 @@ table_row <- function(some, name, base, tasks) {
   middle <- stats::median(some$seconds)
   dash <- function(x, format) if (is.na(x)) "-" else sprintf(format, x)
   sprintf(
-    "| %s | %.2f s | %.2f to %.2f | %s | %s | %s | %.0f | %s | %.0f |",
+    "| %s | %.2f s | %.2f to %.2f | %s | %s | %s | %.0f | %s | %s |",
     name,
     middle,
     min(some$seconds),
@@ -67,7 +67,8 @@ table_row <- function(some, name, base, tasks) {
     },
     max(some$client),
     if (startsWith(name, "starburst")) sprintf("%.0f", max(some$worker)) else "-",
-    max(some$r)
+    # Workers that a shell started in the background are nobody's children, and are not seen.
+    if (max(some$r) > 0) sprintf("%.0f", max(some$r)) else "-"
   )
 }
 

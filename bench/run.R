@@ -14,10 +14,11 @@ options_given <- function(defaults) {
   defaults
 }
 given <- options_given(list(rounds = "3", only = "", backends = "", out = "."))
-server <- normalizePath("../target/release/starburst-s3", mustWork = TRUE)
+server <- "../target/release/starburst-s3"
 
 # The S3 of the tests with so much latency, while `run(address)` runs; it ends with its standard input.
 with_s3 <- function(milliseconds, run) {
+  stopifnot("build starburst-s3 first: see README.md" = file.exists(server))
   said <- tempfile()
   held <- pipe(paste(shQuote(server), "--latency-ms", milliseconds, ">", said), "w")
   on.exit(close(held))

@@ -18,7 +18,7 @@ heavy_tail <- function() {
 
 workloads <- list(
   cold = workload("from plan() to the first value", 1, plan = NA, run = function(b) {
-    b$start_plan(2)
+    b$start_plan(2, warm = FALSE)
     TRUE
   }),
   futures_100 = workload("100 futures, nothing to do", 100, plan = TRUE, run = function(b) {
