@@ -29,7 +29,7 @@ store <- function(value) {
 }
 one_round <- function(value) {
   # Other content each time, of the same kind: what is stored already would not be stored again.
-  value <- value[if (is.data.frame(value)) sample(nrow(value)) else sample.int(length(value)), drop = FALSE]
+  value <- if (is.data.frame(value)) value[sample(nrow(value)), ] else sample(value)
   stored <- seconds(store(value))
   invisible(session$collect(wait = TRUE))
   bytes <- NULL
