@@ -73,17 +73,7 @@ environment_config <- function(environment, packages, call, code = NULL) {
   if (is.null(needs)) {
     return(NULL)
   }
-  columns <- c(
-    "package",
-    "version",
-    "source",
-    "repository",
-    "remote",
-    "commit",
-    "subdirectory",
-    "archive",
-    "dependencies"
-  )
+  columns <- setdiff(need_columns, "reason")
   repositories <- attr(needs, "repositories")
   config <- lapply(rlang::set_names(columns), function(name) {
     text <- as.character(needs[[name]])

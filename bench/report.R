@@ -42,7 +42,7 @@ table_lines <- function(rows) {
     }
     without <- workloads[[work]]$without
     if (length(without)) {
-      lines <- c(lines, "", sprintf("Without %s: %s.", names(without), without))
+      lines <- c(lines, "", sprintf("Not run on %s: %s.", names(without), without))
     }
     lines <- c(lines, "")
   }

@@ -10,7 +10,7 @@ workload <- function(title, tasks, run, workers = 2, plan = FALSE, without = cha
   as.list(environment())
 }
 
-too_slow <- "takes hours: see 100 futures"
+too_slow <- "it starts an R process for each future"
 heavy_tail <- function() {
   set.seed(1)
   pmin(0.5 * stats::runif(500)^(-1 / 1.5), 20)
