@@ -1,13 +1,24 @@
-# How fast values leave R and come back, against base R in the same process, interleaved. The store is a directory.
+# How fast values leave R and come back, against base R in the same process, interleaved. The store is a directory in
+# memory where the system has one, so that no disk is measured.
 # usage: Rscript serialize.R [rounds]
 library(starburst)
 rounds <- c(as.integer(commandArgs(trailingOnly = TRUE)), 5L)[[1]]
-options(starburst.quiet = TRUE, starburst.store = tempfile("store"))
+in_memory <- if (dir.exists("/dev/shm")) "/dev/shm" else tempdir()
+options(starburst.quiet = TRUE, starburst.store = tempfile("store", in_memory))
 set.seed(1)
 n <- 2e6
 values <- list(
-  "25 million random doubles (200 MB)" = stats::runif(25e6),
-  "a data frame with 10 million strings (5 columns)" = as.data.frame(
+  "25 million normal random doubles (200 MB)" = stats::rnorm(25e6),
+  "1.7 million patients: two doubles, an integer, a logical, a factor, an id, one of three words (112 MB)" = data.frame(
+    weight = stats::rnorm(1.7e6),
+    dose = stats::runif(1.7e6),
+    days = sample.int(1e6, 1.7e6, TRUE),
+    smokes = sample(c(TRUE, FALSE, NA), 1.7e6, TRUE),
+    site = factor(sample(letters, 1.7e6, TRUE)),
+    id = sprintf("id-%07d-x", seq_len(1.7e6)),
+    arm = sample(c("case", "control", "unknown"), 1.7e6, TRUE)
+  ),
+  "nothing but strings: 10 million of 300,000 (192 MB)" = as.data.frame(
     lapply(stats::setNames(1:5, letters[1:5]), function(i) {
       sprintf("%s-%06d", sample(c("alpha", "beta", "gamma"), n, TRUE), sample(n %/% 20, n, TRUE))
     })

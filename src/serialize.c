@@ -10,6 +10,8 @@
 #include <string.h>
 
 #define BUFFER 65536
+/* From here on bytes go past the buffer. */
+#define DIRECT 4096
 #define MESSAGE 1024
 
 typedef int (*write_fn)(void *sink, const uint8_t *bytes, size_t count);
@@ -42,16 +44,25 @@ static void drain(stream *s) {
   }
 }
 
+/* Most of a value with many strings is integers, one call each: those are copied without another call. */
+static inline void copy(uint8_t *to, const uint8_t *from, size_t n) {
+  if (n == sizeof(int)) {
+    memcpy(to, from, sizeof(int));
+  } else {
+    memcpy(to, from, n);
+  }
+}
+
 static void out_bytes(R_outpstream_t st, void *bytes, int count) {
   stream *s = (stream *)st->data;
   size_t n = (size_t)count;
-  if (n >= BUFFER) {
+  if (n >= DIRECT) {
     drain(s);
     give(s, bytes, n);
     return;
   }
   if (s->held + n > BUFFER) drain(s);
-  memcpy(s->buffer + s->held, bytes, n);
+  copy(s->buffer + s->held, bytes, n);
   s->held += n;
 }
 
@@ -60,14 +71,14 @@ static void out_char(R_outpstream_t st, int c) {
   out_bytes(st, &byte, 1);
 }
 
-static void take(stream *s, uint8_t *to, size_t n) {
+static void take_across(stream *s, uint8_t *to, size_t n) {
   size_t ready = s->held - s->at;
   size_t now = ready < n ? ready : n;
   memcpy(to, s->buffer + s->at, now);
   s->at += now;
   to += now;
   n -= now;
-  if (n >= BUFFER) {
+  if (n >= DIRECT) {
     if (s->read(s->rust, to, n) != n) Rf_error("the serialized value is cut short");
     return;
   }
@@ -78,6 +89,15 @@ static void take(stream *s, uint8_t *to, size_t n) {
     memcpy(to, s->buffer, n);
     s->at = n;
   }
+}
+
+static inline void take(stream *s, uint8_t *to, size_t n) {
+  if (n > s->held - s->at) {
+    take_across(s, to, n);
+    return;
+  }
+  copy(to, s->buffer + s->at, n);
+  s->at += n;
 }
 
 static void in_bytes(R_inpstream_t st, void *to, int count) {

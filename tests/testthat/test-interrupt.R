@@ -64,3 +64,13 @@ test_that("during a cluster's map()", {
   )
   expect_identical(utils::tail(out, 4), c("interrupted", "TRUE", "after", "end"))
 })
+
+test_that("while a large value is serialized, faster than it could be sent", {
+  local_store()
+  out <- interrupt_during(
+    "s <- starburst_session(workers = 1, launch_type = 'LOCAL'); big <- rep(list(rnorm(2e6)), 2000)",
+    "s$submit(quote(length(big)), globals = list(big = big))",
+    "cat(s$result(s$submit(quote('after'))), '\\n'); s$cleanup(force = TRUE)"
+  )
+  expect_identical(utils::tail(out, 4), c("interrupted", "TRUE", "after", "end"))
+})

@@ -77,6 +77,24 @@ test_that("values there and back through a worker are identical", {
   expect_identical(session$result(id), sent)
 })
 
+test_that("large and small values keep their places", {
+  local_store()
+  sent <- list(rnorm(1e5), 1, rnorm(2e4), "a", rnorm(3e6), NULL, rnorm(9e3), rnorm(1e5))
+  expect_identical(starburst_map(sent, identity, workers = 1, launch_type = "LOCAL"), sent)
+})
+
+test_that("a large value that the store does not take is an error, and the session goes on", {
+  local_store()
+  session <- local_session(workers = 1)
+  blobs <- file.path(getOption("starburst.store"), "sessions", session$id, "blobs")
+  file.create(blobs)
+  # More than may be on the way.
+  expect_error(session$submit(quote(length(big)), globals = list(big = rnorm(2e7))), class = "starburst_error")
+  unlink(blobs)
+  big <- rnorm(1e6)
+  expect_identical(session$result(session$submit(identity(big))), big)
+})
+
 test_that("a vector of more than 2^31 bytes travels", {
   skip_if(Sys.getenv("STARBURST_LARGE") == "", "needs 12 GB of memory; tools/test.sh sets STARBURST_LARGE")
   long <- numeric(2^28 + 10)

@@ -1,10 +1,10 @@
 //! Large data: cut by its content, named by its hash, stored once a session.
 //!
 //! A value that appears in many payloads, such as a table that every future uses, is cut at the same
-//! places in each of them, so its chunks get the same names and travel once. Chunks leave the packer as they are
+//! places in each of them, so its chunks get the same names and travel once. Chunks leave as they are
 //! cut ([`crate::uploads`]) and come in as they are used ([`crate::downloads`]): large data is never in memory whole.
 use crate::{
-    envelope::{self, Kind},
+    envelope::{Kind, Unsealed},
     error::Error,
 };
 use bytes::Bytes;
@@ -14,7 +14,7 @@ use std::fmt;
 
 /// Data up to this size travels inside the object that needs it.
 pub const INLINE_MAX: usize = 64 * 1024;
-const CHUNK_MIN: usize = 256 * 1024;
+const CHUNK_MIN: usize = 512 * 1024;
 const CHUNK_AVG: usize = 1024 * 1024;
 const CHUNK_MAX: usize = 4 * 1024 * 1024;
 /// The packer cuts whenever this much is waiting.
@@ -43,6 +43,10 @@ impl BlobHash {
     /// The hash of these bytes.
     pub fn of(bytes: &[u8]) -> Self {
         Self(*blake3::hash(bytes).as_bytes())
+    }
+    /// Its 32 bytes.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
     }
     /// What a hasher came to.
     pub fn from_hasher(hasher: &blake3::Hasher) -> Self {
@@ -98,27 +102,42 @@ impl Payload {
 pub trait ChunkSink: fmt::Debug {
     /// Whether this chunk is stored, or on its way: it need not be given again.
     fn has(&self, hash: &BlobHash) -> bool;
-    /// Takes a sealed chunk. Waits while too much is on its way.
+    /// Takes a chunk. Waits while too much is on its way.
     ///
     /// # Errors
     /// Why no more is taken: packing is pointless then.
-    fn take(&mut self, hash: BlobHash, sealed: Bytes) -> Result<(), Error>;
+    fn take(&mut self, hash: BlobHash, chunk: Unsealed) -> Result<(), Error>;
 }
 
-/// Takes a stream of bytes and holds no more of it than a window.
+/// Cuts a stream of bytes into chunks, and holds no more of it than a window.
 #[derive(Debug, Default)]
-pub struct Packer {
+pub struct Cutter {
     window: Vec<u8>,
     len: u64,
-    chunks: Vec<BlobHash>,
 }
 
-impl Packer {
-    /// Takes the next bytes.
+/// What a stream came to.
+#[derive(Debug)]
+pub enum Stream {
+    /// It was short: here it is. No chunk was cut of it.
+    Short(Bytes),
+    /// All of it is in chunks.
+    Cut {
+        /// Its length in bytes.
+        len: u64,
+    },
+}
+
+impl Cutter {
+    /// Takes the next bytes; chunks go to `out`.
     ///
     /// # Errors
-    /// The sink's.
-    pub fn write(&mut self, mut bytes: &[u8], sink: &mut dyn ChunkSink) -> Result<(), Error> {
+    /// What `out` fails with.
+    pub fn write<E>(
+        &mut self,
+        mut bytes: &[u8],
+        out: &mut impl FnMut(Unsealed) -> Result<(), E>,
+    ) -> Result<(), E> {
         self.len += bytes.len() as u64;
         while !bytes.is_empty() {
             let room = WINDOW - self.window.len();
@@ -126,10 +145,86 @@ impl Packer {
             self.window.extend_from_slice(now);
             bytes = later;
             if self.window.len() == WINDOW {
-                self.cut(false, sink)?;
+                self.cut(false, out)?;
             }
         }
         Ok(())
+    }
+
+    /// Cuts what is left, and is empty again.
+    ///
+    /// # Errors
+    /// What `out` fails with.
+    pub fn finish<E>(
+        &mut self,
+        out: &mut impl FnMut(Unsealed) -> Result<(), E>,
+    ) -> Result<Stream, E> {
+        let len = std::mem::take(&mut self.len);
+        if len <= INLINE_MAX as u64 {
+            return Ok(Stream::Short(std::mem::take(&mut self.window).into()));
+        }
+        self.cut(true, out)?;
+        Ok(Stream::Cut { len })
+    }
+
+    fn cut<E>(
+        &mut self,
+        last: bool,
+        out: &mut impl FnMut(Unsealed) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut done = 0;
+        for chunk in FastCDC::new(&self.window, CHUNK_MIN, CHUNK_AVG, CHUNK_MAX) {
+            let end = chunk.offset + chunk.length;
+            // The window's end is not a place the content chose: wait for what follows it.
+            if end == self.window.len() && !last {
+                break;
+            }
+            out(Unsealed::new(Kind::Blob, &self.window[chunk.offset..end]))?;
+            done = end;
+        }
+        self.window.drain(..done);
+        Ok(())
+    }
+}
+
+/// Names the chunks of a stream, and gives them to a sink.
+#[derive(Debug, Default)]
+pub struct Namer(Vec<BlobHash>);
+
+impl Namer {
+    /// The next chunk.
+    ///
+    /// # Errors
+    /// The sink's.
+    pub fn take(&mut self, mut chunk: Unsealed, sink: &mut dyn ChunkSink) -> Result<(), Error> {
+        let name = chunk.name();
+        self.0.push(name);
+        if sink.has(&name) { Ok(()) } else { sink.take(name, chunk) }
+    }
+
+    /// The payload of a stream whose chunks were all taken; the next one begins.
+    pub fn finish(&mut self, stream: Stream) -> Payload {
+        match stream {
+            Stream::Short(bytes) => Payload::Inline(bytes),
+            Stream::Cut { len } => Payload::Blobs { len, chunks: std::mem::take(&mut self.0) },
+        }
+    }
+}
+
+/// Makes a payload of a stream of bytes.
+#[derive(Debug, Default)]
+pub struct Packer {
+    cutter: Cutter,
+    namer: Namer,
+}
+
+impl Packer {
+    /// Takes the next bytes.
+    ///
+    /// # Errors
+    /// The sink's.
+    pub fn write(&mut self, bytes: &[u8], sink: &mut dyn ChunkSink) -> Result<(), Error> {
+        self.cutter.write(bytes, &mut |chunk| self.namer.take(chunk, sink))
     }
 
     /// The payload of all that was written.
@@ -137,33 +232,8 @@ impl Packer {
     /// # Errors
     /// The sink's.
     pub fn finish(mut self, sink: &mut dyn ChunkSink) -> Result<Payload, Error> {
-        if self.len <= INLINE_MAX as u64 {
-            return Ok(Payload::Inline(self.window.into()));
-        }
-        self.cut(true, sink)?;
-        Ok(Payload::Blobs { len: self.len, chunks: self.chunks })
-    }
-
-    fn cut(&mut self, last: bool, sink: &mut dyn ChunkSink) -> Result<(), Error> {
-        let window = std::mem::take(&mut self.window);
-        let mut done = 0;
-        for chunk in FastCDC::new(&window, CHUNK_MIN, CHUNK_AVG, CHUNK_MAX) {
-            let end = chunk.offset + chunk.length;
-            // The window's end is not a place the content chose: wait for what follows it.
-            if end == window.len() && !last {
-                break;
-            }
-            let bytes = &window[chunk.offset..end];
-            let hash = BlobHash::of(bytes);
-            if !sink.has(&hash) {
-                sink.take(hash, envelope::seal(Kind::Blob, bytes))?;
-            }
-            self.chunks.push(hash);
-            done = end;
-        }
-        self.window = window;
-        self.window.drain(..done);
-        Ok(())
+        let stream = self.cutter.finish(&mut |chunk| self.namer.take(chunk, sink))?;
+        Ok(self.namer.finish(stream))
     }
 }
 
@@ -179,8 +249,8 @@ mod tests {
         fn has(&self, hash: &BlobHash) -> bool {
             self.0.contains_key(hash)
         }
-        fn take(&mut self, hash: BlobHash, sealed: Bytes) -> Result<(), Error> {
-            self.0.insert(hash, sealed);
+        fn take(&mut self, hash: BlobHash, chunk: Unsealed) -> Result<(), Error> {
+            self.0.insert(hash, chunk.seal());
             Ok(())
         }
     }

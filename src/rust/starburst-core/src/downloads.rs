@@ -138,9 +138,15 @@ impl Material {
                 let runtime = downloads.runtime.clone();
                 runtime.spawn(async move {
                     let fetches = (0..chunks.len()).filter_map(|n| chunks.get(n).copied());
-                    let mut fetched =
-                        stream::iter(fetches).map(|hash| downloads.chunk(hash)).buffered(IN_FLIGHT);
+                    // Each in a task of its own: checking and decompressing them takes all processors.
+                    let fetch = |hash| {
+                        let downloads = Arc::clone(&downloads);
+                        tokio::spawn(async move { downloads.chunk(hash).await })
+                    };
+                    let mut fetched = stream::iter(fetches).map(fetch).buffered(IN_FLIGHT);
                     while let Some(piece) = fetched.next().await {
+                        let lost = |e| Err(Error::Internal { detail: format!("a chunk: {e}") });
+                        let piece = piece.unwrap_or_else(lost);
                         let failed = piece.is_err();
                         if send.send(piece).await.is_err() || failed {
                             return;
@@ -179,6 +185,14 @@ impl Pieces {
     /// Nothing.
     pub fn none() -> Self {
         Self { here: None, fetched: None }
+    }
+
+    /// The next piece, if it is here already: saves whoever is no task the cost of waiting.
+    pub fn ready(&mut self) -> Option<Result<Bytes, Error>> {
+        match self.here.take() {
+            Some(bytes) => Some(Ok(bytes)),
+            None => self.fetched.as_mut()?.try_recv().ok(),
+        }
     }
 
     /// The next piece; `None` at the end, which also follows an error.

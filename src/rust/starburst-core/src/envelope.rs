@@ -2,7 +2,7 @@
 //!
 //! A reader of an older layout says which version it met; damage is an error that names the key,
 //! and is never taken for an empty object.
-use crate::{error::Error, key::Key};
+use crate::{blob::BlobHash, error::Error, key::Key};
 use bytes::{Bytes, BytesMut};
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -21,6 +21,8 @@ const MAX_BODY: u64 = 1 << 30;
 const GROWTH: u64 = 64;
 /// See [`GROWTH`].
 const SLACK: u64 = 64 * 1024;
+/// Bytes of each of the three parts of a large body that are compressed first, to see.
+const SAMPLE: usize = 4 * 1024;
 /// How a frame begins that every zstd decoder passes over; the length of the rest of it follows.
 const SKIPPED: u32 = 0x184d_2a50;
 
@@ -62,26 +64,84 @@ pub enum Kind {
     Use = 16,
 }
 
+/// How a body is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+enum Codec {
+    /// As it is.
+    Plain = 0,
+    /// As one frame of zstd.
+    Zstd = 1,
+    /// As it is; the checksum is over header and BLAKE3 hash of the body: a chunk that is named by that hash is hashed
+    /// once.
+    Hashed = 2,
+}
+
 /// Frames a body, compressed when that makes it smaller by a tenth, but at most to a 64th and 64 KiB less.
 pub fn seal(kind: Kind, body: &[u8]) -> Bytes {
-    let compressed = (body.len() >= COMPRESS_FROM)
-        .then(|| compress(body))
-        .flatten()
-        .filter(|small| small.len() < body.len() / 10 * 9);
-    let (codec, stored): (u8, &[u8]) = match &compressed {
-        Some(small) => (1, small),
-        None => (0, body),
-    };
-    let mut out = BytesMut::with_capacity(HEADER + stored.len());
-    out.extend_from_slice(MAGIC);
-    out.extend_from_slice(&LAYOUT_VERSION.to_le_bytes());
-    out.extend_from_slice(&[kind as u8, codec]);
-    out.extend_from_slice(&(body.len() as u64).to_le_bytes());
-    out.extend_from_slice(&(stored.len() as u64).to_le_bytes());
-    let sum = checksum(&out, stored);
-    out.extend_from_slice(&sum);
-    out.extend_from_slice(stored);
-    out.freeze()
+    Unsealed::new(kind, body).seal()
+}
+
+/// A body with room for its frame before it: what is not compressed is framed where it lies. Framing costs time,
+/// which another thread may have.
+#[derive(Debug)]
+pub struct Unsealed {
+    kind: Kind,
+    /// The header, still empty, and the body.
+    whole: BytesMut,
+    /// The body's BLAKE3 hash, where somebody has computed it.
+    hash: Option<[u8; 32]>,
+}
+
+impl Unsealed {
+    /// Copies a body.
+    pub fn new(kind: Kind, body: &[u8]) -> Self {
+        let mut whole = BytesMut::with_capacity(HEADER + body.len());
+        whole.extend_from_slice(&[0; HEADER]);
+        whole.extend_from_slice(body);
+        Self { kind, whole, hash: None }
+    }
+
+    /// The name that its content gives a chunk of large data.
+    pub fn name(&mut self) -> BlobHash {
+        let name = BlobHash::of(&self.whole[HEADER..]);
+        self.hash = Some(*name.as_bytes());
+        name
+    }
+
+    /// Bytes it holds.
+    pub fn size(&self) -> usize {
+        self.whole.len()
+    }
+
+    /// As [`seal`].
+    pub fn seal(self) -> Bytes {
+        let mut whole = self.whole;
+        let body = &whole[HEADER..];
+        let len = body.len();
+        let compressed = (len >= COMPRESS_FROM && seems_to_shrink(body))
+            .then(|| compress(body))
+            .flatten()
+            .filter(|small| small.len() < worth(len));
+        let codec = match (&compressed, self.hash) {
+            (Some(_), _) => Codec::Zstd,
+            (None, Some(_)) => Codec::Hashed,
+            (None, None) => Codec::Plain,
+        };
+        if let Some(small) = compressed {
+            whole = Self::new(self.kind, &small).whole;
+        }
+        let (header, stored) = whole.split_at_mut(HEADER);
+        let (fixed, sum) = header.split_at_mut(HEADER - 32);
+        fixed[..4].copy_from_slice(MAGIC);
+        fixed[4..6].copy_from_slice(&LAYOUT_VERSION.to_le_bytes());
+        fixed[6..8].copy_from_slice(&[self.kind as u8, codec as u8]);
+        fixed[8..16].copy_from_slice(&(len as u64).to_le_bytes());
+        fixed[16..24].copy_from_slice(&(stored.len() as u64).to_le_bytes());
+        let hashed = self.hash.filter(|_| codec == Codec::Hashed);
+        sum.copy_from_slice(&checksum(fixed, hashed.as_ref().map_or(&*stored, |hash| hash)));
+        whole.freeze()
+    }
 }
 
 /// Opens one frame and returns its body and what follows it.
@@ -111,7 +171,11 @@ pub fn open(kind: Kind, key: &Key, object: &Bytes) -> Result<(Bytes, Bytes), Err
     let end = usize::try_from(stored_len).ok().and_then(|n| n.checked_add(HEADER));
     let end = end.filter(|&end| end <= object.len()).ok_or_else(|| damaged("cut short"))?;
     let stored = object.slice(HEADER..end);
-    if checksum(fixed, &stored) != *sum {
+    let right = match fixed[7] == Codec::Hashed as u8 {
+        true => checksum(fixed, blake3::hash(&stored).as_bytes()),
+        false => checksum(fixed, &stored),
+    };
+    if right != *sum {
         return Err(damaged("checksum does not match"));
     }
     if body_len > longest(stored_len) {
@@ -121,8 +185,10 @@ pub fn open(kind: Kind, key: &Key, object: &Bytes) -> Result<(Bytes, Bytes), Err
         return Err(damaged("another kind of object"));
     }
     let body = match fixed[7] {
-        0 => stored,
-        1 => decompress(&stored, body_len).ok_or_else(|| damaged("cannot be decompressed"))?,
+        codec if codec == Codec::Plain as u8 || codec == Codec::Hashed as u8 => stored,
+        codec if codec == Codec::Zstd as u8 => {
+            decompress(&stored, body_len).ok_or_else(|| damaged("cannot be decompressed"))?
+        }
         _ => return Err(damaged("unknown compression")),
     };
     if body.len() as u64 != body_len {
@@ -166,6 +232,22 @@ fn checksum(fixed: &[u8], stored: &[u8]) -> [u8; 32] {
 /// The longest body that may be stored in so many bytes.
 fn longest(stored: u64) -> u64 {
     stored.saturating_mul(GROWTH).saturating_add(SLACK).min(MAX_BODY)
+}
+
+/// Below this length a compressed body is worth the time.
+fn worth(len: usize) -> usize {
+    len / 10 * 9
+}
+
+/// Tries parts of a large body: most numbers do not shrink, and finding that out on all of it takes longer than
+/// everything else that is done with it.
+fn seems_to_shrink(body: &[u8]) -> bool {
+    if body.len() < 8 * SAMPLE {
+        return true;
+    }
+    let places = [0, body.len() / 2, body.len() - SAMPLE];
+    let sample: Vec<u8> = places.iter().flat_map(|&at| &body[at..at + SAMPLE]).copied().collect();
+    zstd::bulk::compress(&sample, ZSTD_LEVEL).is_ok_and(|small| small.len() < worth(sample.len()))
 }
 
 /// What is so regular that it shrinks below what [`longest`] lets grow again is filled up to that.
@@ -243,6 +325,31 @@ mod tests {
         #[test]
         fn noise_never_panics(noise in proptest::collection::vec(any::<u8>(), 0..200)) {
             prop_assert!(open(Kind::Ledger, &key(), &noise.into()).is_err());
+        }
+    }
+
+    #[test]
+    fn a_large_body_is_compressed_where_parts_of_it_shrink() {
+        let mut noise = vec![0; 1 << 20];
+        blake3::Hasher::new().finalize_xof().fill(&mut noise);
+        assert_eq!(seal(Kind::Blob, &noise).len(), HEADER + noise.len());
+        noise[400_000..].fill(7);
+        assert!(seal(Kind::Blob, &noise).len() < 420_000);
+    }
+
+    #[test]
+    fn a_chunk_that_does_not_shrink_is_bound_to_its_hash() {
+        let mut noise = vec![0; 10_000];
+        blake3::Hasher::new().finalize_xof().fill(&mut noise);
+        let mut chunk = Unsealed::new(Kind::Blob, &noise);
+        assert_eq!(chunk.name(), BlobHash::of(&noise));
+        let sealed = chunk.seal();
+        assert_eq!(sealed[7], Codec::Hashed as u8);
+        assert_eq!(open(Kind::Blob, &key(), &sealed).unwrap().0, noise);
+        for at in [3, 9, 30, HEADER, sealed.len() - 1] {
+            let mut damaged = sealed.to_vec();
+            damaged[at] ^= 1;
+            assert!(open(Kind::Blob, &key(), &damaged.into()).is_err(), "{at}");
         }
     }
 

@@ -2,11 +2,11 @@
 use crate::{
     blob::BlobHash,
     clock::Clock,
+    envelope::Unsealed,
     error::Error,
     key::SessionKeys,
     store::{Store, StoreError},
 };
-use bytes::Bytes;
 use parking_lot::Mutex;
 use std::{
     collections::{HashMap, HashSet},
@@ -15,7 +15,7 @@ use std::{
 };
 use tokio::sync::Notify;
 
-/// Sealed chunks that may be on their way at once, in bytes.
+/// Chunks that may be on their way at once, in bytes before compression.
 const ON_THE_WAY: usize = 64 << 20;
 /// How long a chunk that the store did not take waits before it is sent again.
 const AGAIN: Duration = Duration::from_millis(500);
@@ -57,22 +57,26 @@ impl Uploads {
         state.stored.contains(hash) || state.sending.contains_key(hash)
     }
 
-    /// Sends a chunk if there is room; `false` when too much is on its way.
-    pub fn try_take(self: &Arc<Self>, hash: BlobHash, sealed: &Bytes) -> bool {
+    /// Frames and sends a chunk if there is room.
+    ///
+    /// # Errors
+    /// The chunk, when too much is on its way.
+    pub fn try_take(self: &Arc<Self>, hash: BlobHash, chunk: Unsealed) -> Result<(), Unsealed> {
+        let size = chunk.size();
         {
             let mut state = self.state.lock();
             if state.stored.contains(&hash) || state.sending.contains_key(&hash) {
-                return true;
+                return Ok(());
             }
             // One chunk may always be on its way, whatever its size.
-            if state.bytes > 0 && state.bytes + sealed.len() > ON_THE_WAY {
-                return false;
+            if state.bytes > 0 && state.bytes + size > ON_THE_WAY {
+                return Err(chunk);
             }
-            state.bytes += sealed.len();
-            state.sending.insert(hash, sealed.len());
+            state.bytes += size;
+            state.sending.insert(hash, size);
         }
-        self.runtime.spawn(Arc::clone(self).send(hash, sealed.clone()));
-        true
+        self.runtime.spawn(Arc::clone(self).send(hash, chunk));
+        Ok(())
     }
 
     /// Waits until there may be room.
@@ -142,14 +146,16 @@ impl Uploads {
         self.changed.notify_waiters();
     }
 
-    async fn send(self: Arc<Self>, hash: BlobHash, sealed: Bytes) {
-        let key = self.keys.blob(&hash);
+    async fn send(self: Arc<Self>, hash: BlobHash, chunk: Unsealed) {
+        let (key, size) = (self.keys.blob(&hash), chunk.size());
+        // A millisecond or two of computing, on whichever thread of the runtime is free.
+        let sealed = chunk.seal();
         loop {
             {
                 let mut state = self.state.lock();
                 if state.stopped {
                     state.sending.remove(&hash);
-                    state.bytes -= sealed.len();
+                    state.bytes -= size;
                     return;
                 }
             }
@@ -158,7 +164,7 @@ impl Uploads {
                     let mut state = self.state.lock();
                     state.sending.remove(&hash);
                     state.stored.insert(hash);
-                    state.bytes -= sealed.len();
+                    state.bytes -= size;
                     drop(state);
                     self.changed.notify_waiters();
                     return;

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use starburst_core::{
     blob::{BlobHash, ChunkSink, Packer, Payload},
     downloads::{ChunkCache, Downloads, Material, MemoryCache},
+    envelope::Unsealed,
     error::Error,
     ids::{Ids, SessionId},
     key::SessionKeys,
@@ -48,8 +49,8 @@ impl ChunkSink for Sink {
     fn has(&self, hash: &BlobHash) -> bool {
         self.uploads.has(hash)
     }
-    fn take(&mut self, hash: BlobHash, sealed: Bytes) -> Result<(), Error> {
-        if !self.uploads.try_take(hash, &sealed) {
+    fn take(&mut self, hash: BlobHash, chunk: Unsealed) -> Result<(), Error> {
+        if self.uploads.try_take(hash, chunk).is_err() {
             self.refused += 1;
         }
         Ok(())

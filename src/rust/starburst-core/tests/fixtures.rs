@@ -59,8 +59,10 @@ fn layout_1_is_read() {
     is_read(Kind::Heartbeat, &keys().end(&samples::worker()), &samples::end());
     is_read(Kind::Heartbeat, &keys().owner(), &samples::owner());
     is_read(Kind::Signals, &at::signals(), &samples::signals());
-    let (blob, rest) = open(Kind::Blob, &at::blob(), &stored(&at::blob())).unwrap();
-    assert_eq!((&blob[..], &rest[..]), (&samples::blob()[..], &b""[..]));
+    for (key, chunk) in [(at::blob(), samples::blob()), (at::raw_blob(), samples::raw_blob())] {
+        let (blob, rest) = open(Kind::Blob, &key, &stored(&key)).unwrap();
+        assert_eq!((&blob[..], &rest[..]), (&chunk[..], &b""[..]));
+    }
 }
 
 #[test]

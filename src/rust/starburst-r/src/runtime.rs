@@ -54,7 +54,7 @@ fn leave_signals_to_r() {
 }
 
 /// Looks for Ctrl-C, and for a time limit that R code set with `setTimeLimit()`.
-fn check_interrupt() -> Result<()> {
+pub(crate) fn check_interrupt() -> Result<()> {
     let mut message = [0 as c_char; 1024];
     // SAFETY: this is the thread R called; the shim catches R's jumps and ends the message with a zero.
     match unsafe { starburst_interrupted(message.as_mut_ptr()) } {

@@ -1,16 +1,15 @@
-//! Values of R as streams: into packers, out of fetched chunks. See `src/serialize.c`.
+//! Values of R as streams: into whatever takes them, out of fetched chunks. See `src/serialize.c`.
 use crate::{
     error::{RError, Result},
+    packing::{Packing, Values},
     runtime,
 };
 use bytes::{Buf, Bytes};
 use extendr_api::prelude::*;
 use starburst_core::{
-    blob::{BlobHash, ChunkSink, Packer, Payload},
+    blob::Payload,
     downloads::{Material, Pieces},
-    envelope::{self, Kind},
     error::Error,
-    key,
     uploads::Uploads,
 };
 use std::{
@@ -39,62 +38,31 @@ unsafe extern "C" {
     ) -> i32;
 }
 
-/// Serialized values, packed and sent as they come.
+/// Where the values go that R serializes.
 struct Sink<'a> {
-    packer: Packer,
-    done: Vec<Payload>,
-    chunks: &'a mut dyn ChunkSink,
-    error: Option<Error>,
-}
-
-/// Sends chunks into a session; waits for room when too many are on their way.
-#[derive(Debug)]
-struct Sending<'a> {
-    uploads: &'a Arc<Uploads>,
-    /// Why the wait was left: Ctrl-C.
+    values: &'a mut dyn Values,
+    /// Why no more is taken.
     left: Option<RError>,
 }
 
-impl ChunkSink for Sending<'_> {
-    fn has(&self, hash: &BlobHash) -> bool {
-        self.uploads.has(hash)
-    }
-    fn take(&mut self, hash: BlobHash, sealed: Bytes) -> std::result::Result<(), Error> {
-        while !self.uploads.try_take(hash, &sealed) {
-            match runtime::wait(self.uploads.room()) {
-                Ok(room) => room?,
-                Err(left) => {
-                    self.left = Some(left);
-                    return Err(Error::Internal { detail: "the wait was left".into() });
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
 extern "C" fn write(sink: *mut c_void, bytes: *const u8, count: usize) -> i32 {
-    // SAFETY: `sink` is the one that `pack_into` lends for the call, and `bytes` has `count` bytes.
+    // SAFETY: `sink` is the one that `serialize` lends for the call, and `bytes` has `count` bytes.
     let (sink, bytes) =
         unsafe { (&mut *sink.cast::<Sink<'_>>(), std::slice::from_raw_parts(bytes, count)) };
-    sink.error = sink.packer.write(bytes, sink.chunks).err();
-    i32::from(sink.error.is_some())
+    sink.left = sink.values.write(bytes).err();
+    i32::from(sink.left.is_some())
 }
 
 extern "C" fn end_of_value(sink: *mut c_void, _: usize) -> i32 {
     // SAFETY: as for `write`.
     let sink = unsafe { &mut *sink.cast::<Sink<'_>>() };
-    match std::mem::take(&mut sink.packer).finish(sink.chunks) {
-        Ok(payload) => sink.done.push(payload),
-        Err(error) => sink.error = Some(error),
-    }
-    i32::from(sink.error.is_none())
+    sink.left = sink.values.end().err();
+    i32::from(sink.left.is_none())
 }
 
-/// Serializes each element of a list, with no more of it in memory than a window.
-fn pack_into(list: &List, chunks: &mut dyn ChunkSink) -> Result<Vec<Payload>> {
-    let done = Vec::with_capacity(list.len());
-    let mut sink = Sink { packer: Packer::default(), done, chunks, error: None };
+/// Serializes each element of a list.
+fn serialize(list: &List, values: &mut dyn Values) -> Result<()> {
+    let mut sink = Sink { values, left: None };
     let mut message = [0 as c_char; MESSAGE];
     let lent: *mut Sink<'_> = &mut sink;
     // SAFETY: called on R's thread; list, sink and message outlive the call.
@@ -102,22 +70,19 @@ fn pack_into(list: &List, chunks: &mut dyn ChunkSink) -> Result<Vec<Payload>> {
         let list = list.get().cast();
         starburst_serialize(list, lent.cast(), write, end_of_value, message.as_mut_ptr())
     };
-    match (outcome, sink.error) {
-        (_, Some(error)) => Err(error.into()),
-        (0, None) => Ok(sink.done),
+    match (outcome, sink.left) {
+        (_, Some(left)) => Err(left),
+        (0, None) => Ok(()),
         (INTERRUPTED, None) => Err(RError::Interrupted),
         (_, None) => Err(RError::Value(text(&message))),
     }
 }
 
-/// Serializes each element of a list and sends what is large.
+/// Serializes each element of a list, with no more of it in memory than a window, and sends what is large.
 pub(crate) fn pack_each(list: &List, uploads: &Arc<Uploads>) -> Result<Vec<Payload>> {
-    let mut sending = Sending { uploads, left: None };
-    let packed = pack_into(list, &mut sending);
-    match sending.left {
-        Some(left) => Err(left),
-        None => packed,
-    }
+    let mut packing = Packing::into(Arc::clone(uploads), list.len());
+    serialize(list, &mut packing)?;
+    packing.finish()
 }
 
 /// Serializes one value and sends what is large.
@@ -144,7 +109,11 @@ impl Source<'_> {
         let mut count = 0;
         while !to.is_empty() {
             if self.current.is_empty() {
-                match runtime::wait(self.pieces.next()) {
+                let next = match self.pieces.ready() {
+                    Some(piece) => runtime::check_interrupt().map(|()| Some(piece)),
+                    None => runtime::wait(self.pieces.next()),
+                };
+                match next {
                     Ok(Some(Ok(piece))) => self.current = piece,
                     Ok(Some(Err(error))) => {
                         self.error = Some(error.into());
@@ -215,16 +184,12 @@ pub(crate) fn unpack(material: Material) -> Result<Robj> {
     Ok(list.elt(0).unwrap_or_default())
 }
 
-/// Keeps chunks here.
-#[derive(Debug, Default)]
-struct Kept(Vec<(BlobHash, Bytes)>);
-
-impl ChunkSink for Kept {
-    fn has(&self, _: &BlobHash) -> bool {
-        false
+impl Values for Vec<u8> {
+    fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.extend_from_slice(bytes);
+        Ok(())
     }
-    fn take(&mut self, hash: BlobHash, sealed: Bytes) -> std::result::Result<(), Error> {
-        self.0.push((hash, sealed));
+    fn end(&mut self) -> Result<()> {
         Ok(())
     }
 }
@@ -232,20 +197,9 @@ impl ChunkSink for Kept {
 /// A value there and back, for tests and benchmarks.
 #[extendr]
 fn rs_round_trip(value: Robj) -> Result<Robj> {
-    let mut kept = Kept::default();
-    let packed = pack_into(&List::from_values([&value]), &mut kept)?.pop();
-    let bytes = match packed {
-        Some(Payload::Inline(bytes)) => bytes,
-        Some(Payload::Blobs { .. }) | None => {
-            let mut bytes = Vec::new();
-            for (hash, sealed) in kept.0.drain(..) {
-                let name = key::blob_name(&hash);
-                bytes.extend_from_slice(&envelope::open(Kind::Blob, &name, &sealed)?.0);
-            }
-            bytes.into()
-        }
-    };
-    unpack(Material::Here(bytes))
+    let mut bytes = Vec::new();
+    serialize(&List::from_values([&value]), &mut bytes)?;
+    unpack(Material::Here(bytes.into()))
 }
 
 extendr_module! {

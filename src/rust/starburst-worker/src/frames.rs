@@ -172,7 +172,7 @@ fn ready(bytes: &[u8]) -> io::Result<Said> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use starburst_core::blob::BlobHash;
+    use starburst_core::{blob::BlobHash, envelope::Unsealed};
 
     /// For results that are too small to be sent in chunks.
     #[derive(Debug)]
@@ -181,7 +181,7 @@ mod tests {
         fn has(&self, _: &BlobHash) -> bool {
             false
         }
-        fn take(&mut self, _: BlobHash, _: bytes::Bytes) -> Result<(), Error> {
+        fn take(&mut self, _: BlobHash, _: Unsealed) -> Result<(), Error> {
             Err(Error::Internal { detail: "nothing is sent here".into() })
         }
     }

@@ -1,8 +1,8 @@
 //! Where results go while they come out of R: waits for the store when it cannot keep up.
 use crate::frames::Said;
-use bytes::Bytes;
 use starburst_core::{
     blob::{BlobHash, ChunkSink},
+    envelope::Unsealed,
     error::Error,
     uploads::Uploads,
 };
@@ -32,14 +32,15 @@ impl ChunkSink for Sending {
     fn has(&self, hash: &BlobHash) -> bool {
         self.uploads.has(hash)
     }
-    fn take(&mut self, hash: BlobHash, sealed: Bytes) -> Result<(), Error> {
+    fn take(&mut self, hash: BlobHash, mut chunk: Unsealed) -> Result<(), Error> {
         let mut failing: Option<Instant> = None;
         loop {
             if self.saying.is_closed() {
                 return Err(Error::Internal { detail: "nobody waits for this result".into() });
             }
-            if self.uploads.try_take(hash, &sealed) {
-                return Ok(());
+            match self.uploads.try_take(hash, chunk) {
+                Ok(()) => return Ok(()),
+                Err(back) => chunk = back,
             }
             // The time limit is made inside the runtime, which this thread is not in.
             let room = async { tokio::time::timeout(WAIT, self.uploads.room()).await };

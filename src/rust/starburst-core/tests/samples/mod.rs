@@ -7,7 +7,7 @@ use starburst_core::{
     clock::UnixMillis,
     compute::{Budget, Compute, EcsFleet},
     cost::{Ceiling, Price},
-    envelope::{Kind, encode, seal},
+    envelope::{Kind, Unsealed, encode},
     heartbeat::{Heartbeat, OwnerBeat, ProcessId, WorkerState},
     ids::{ClientId, Nonce, ObjectId, PartId, SessionId, WorkerId},
     key::{Key, SessionKeys},
@@ -224,6 +224,20 @@ pub(crate) fn blob() -> Vec<u8> {
     (0..3_000u32).flat_map(|n| (n / 7).to_le_bytes()).collect()
 }
 
+/// Irregular, and so stored as it is.
+pub(crate) fn raw_blob() -> Vec<u8> {
+    let mut bytes = vec![0; 2_000];
+    blake3::Hasher::new().update(b"irregular").finalize_xof().fill(&mut bytes);
+    bytes
+}
+
+/// A chunk as uploads store it.
+fn chunk(body: &[u8]) -> Bytes {
+    let mut chunk = Unsealed::new(Kind::Blob, body);
+    chunk.name();
+    chunk.seal()
+}
+
 /// Where the samples are.
 pub(crate) mod at {
     use super::*;
@@ -246,6 +260,9 @@ pub(crate) mod at {
     pub(crate) fn blob() -> Key {
         keys().blob(&BlobHash::of(&super::blob()))
     }
+    pub(crate) fn raw_blob() -> Key {
+        keys().blob(&BlobHash::of(&super::raw_blob()))
+    }
 }
 
 /// All of them, as today's code stores them: the kind of the first frame, the name, the object.
@@ -265,6 +282,7 @@ pub(crate) fn all() -> Vec<(Kind, Key, Bytes)> {
         (Kind::Heartbeat, keys().end(&worker()), encode(Kind::Heartbeat, &end()).unwrap()),
         (Kind::Heartbeat, keys().owner(), encode(Kind::Heartbeat, &owner()).unwrap()),
         (Kind::Signals, at::signals(), encode(Kind::Signals, &signals()).unwrap()),
-        (Kind::Blob, at::blob(), seal(Kind::Blob, &blob())),
+        (Kind::Blob, at::blob(), chunk(&blob())),
+        (Kind::Blob, at::raw_blob(), chunk(&raw_blob())),
     ]
 }

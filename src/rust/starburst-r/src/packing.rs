@@ -1,0 +1,230 @@
+//! Serialized values on their way out of R's thread: it only copies them, and what is large is cut, named and sent by
+//! other threads meanwhile.
+use crate::{
+    error::{RError, Result},
+    runtime,
+};
+use bytes::Bytes;
+use starburst_core::{
+    blob::{BlobHash, ChunkSink, Cutter, INLINE_MAX, Namer, Payload, Stream},
+    envelope::Unsealed,
+    error::Error,
+    uploads::Uploads,
+};
+use std::sync::Arc;
+use tokio::{
+    runtime::Handle,
+    sync::mpsc::{self, error::TrySendError},
+    task::JoinHandle,
+};
+
+/// Bytes handed over at a time.
+const PIECE: usize = 256 << 10;
+/// Pieces that wait to be cut.
+const WAITING: usize = 32;
+/// Chunks that wait for their names.
+const CUT: usize = 4;
+
+/// What R's serialization is written to.
+pub(crate) trait Values {
+    /// The next bytes of a value.
+    fn write(&mut self, bytes: &[u8]) -> Result<()>;
+    /// A value is whole.
+    fn end(&mut self) -> Result<()>;
+}
+
+/// Makes payloads of values, and sends what is large.
+pub(crate) struct Packing {
+    uploads: Arc<Uploads>,
+    /// What is not handed over of the value that is being written.
+    piece: Vec<u8>,
+    /// Payloads of the values so far; none where it is made elsewhere.
+    done: Vec<Option<Payload>>,
+    large: Option<Large>,
+    /// Whether pieces of the value that is being written were handed over.
+    is_large: bool,
+}
+
+/// Where large values are cut.
+struct Large {
+    pieces: mpsc::Sender<Piece>,
+    /// Pieces that were cut: their memory is used again, which is much faster than to have the system clear other.
+    used: std::sync::mpsc::Receiver<Vec<u8>>,
+    payloads: JoinHandle<std::result::Result<Vec<Payload>, Error>>,
+}
+
+/// What one thread cuts and another names.
+enum Cut {
+    Chunk(Unsealed),
+    End(Stream),
+}
+
+enum Piece {
+    Bytes(Vec<u8>),
+    EndOfValue,
+}
+
+impl Packing {
+    /// Packs so many values.
+    pub(crate) fn into(uploads: Arc<Uploads>, values: usize) -> Self {
+        let done = Vec::with_capacity(values);
+        Self { uploads, piece: Vec::new(), done, large: None, is_large: false }
+    }
+
+    fn hand_over(&mut self, piece: Piece) -> Result<()> {
+        self.is_large = true;
+        // The others may keep up, so that nothing here ever waits, which is when Ctrl-C is seen.
+        runtime::check_interrupt()?;
+        let large = match &mut self.large {
+            Some(large) => large,
+            none => none.insert(Large::start(&self.uploads)?),
+        };
+        match large.pieces.try_send(piece) {
+            Ok(()) => Ok(()),
+            Err(TrySendError::Full(piece)) => match runtime::wait(large.pieces.send(piece))? {
+                Ok(()) => Ok(()),
+                Err(_) => Err(self.why()),
+            },
+            Err(TrySendError::Closed(_)) => Err(self.why()),
+        }
+    }
+
+    /// Why nothing more is taken.
+    fn why(&mut self) -> RError {
+        match self.large.take().map(|large| runtime::wait(large.payloads)) {
+            Some(Ok(Ok(Err(error)))) => error.into(),
+            Some(Err(left)) => left,
+            Some(Ok(Err(_) | Ok(Ok(_)))) | None => {
+                Error::Internal { detail: "packing ended early".into() }.into()
+            }
+        }
+    }
+
+    /// The payloads, in the order of the values.
+    ///
+    /// # Errors
+    /// Why a chunk could not be sent.
+    pub(crate) fn finish(self) -> Result<Vec<Payload>> {
+        let mut large = match self.large {
+            Some(Large { pieces, payloads, used: _ }) => {
+                drop(pieces);
+                let ended = runtime::wait(payloads)?;
+                ended.map_err(|e| Error::Internal { detail: format!("packing: {e}") })??
+            }
+            None => Vec::new(),
+        }
+        .into_iter();
+        let lost = || RError::Value("a value was not packed".into());
+        self.done.into_iter().map(|done| done.or_else(|| large.next()).ok_or_else(lost)).collect()
+    }
+}
+
+impl Values for Packing {
+    fn write(&mut self, mut bytes: &[u8]) -> Result<()> {
+        while !bytes.is_empty() {
+            let room = PIECE - self.piece.len();
+            let (now, later) = bytes.split_at(room.min(bytes.len()));
+            self.piece.extend_from_slice(now);
+            bytes = later;
+            if self.piece.len() == PIECE {
+                let used = self.large.as_ref().and_then(|large| large.used.try_recv().ok());
+                let next = used.unwrap_or_else(|| Vec::with_capacity(PIECE));
+                let full = std::mem::replace(&mut self.piece, next);
+                self.hand_over(Piece::Bytes(full))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn end(&mut self) -> Result<()> {
+        if !self.is_large && self.piece.len() <= INLINE_MAX {
+            self.done.push(Some(Payload::Inline(Bytes::copy_from_slice(&self.piece))));
+            self.piece.clear();
+            return Ok(());
+        }
+        let rest = std::mem::take(&mut self.piece);
+        self.hand_over(Piece::Bytes(rest))?;
+        self.hand_over(Piece::EndOfValue)?;
+        self.is_large = false;
+        self.done.push(None);
+        Ok(())
+    }
+}
+
+impl Large {
+    fn start(uploads: &Arc<Uploads>) -> Result<Self> {
+        let runtime = runtime::runtime()?;
+        let (pieces, waiting) = mpsc::channel(WAITING);
+        let (give_back, used) = std::sync::mpsc::channel();
+        let (chunks, cut_chunks) = mpsc::channel(CUT);
+        let sink = Sending { uploads: Arc::clone(uploads), runtime: runtime.handle().clone() };
+        runtime.spawn_blocking(move || cut(waiting, &give_back, &chunks));
+        let payloads = runtime.spawn_blocking(move || name(cut_chunks, sink));
+        Ok(Self { pieces, used, payloads })
+    }
+}
+
+/// Cuts values until there are no more, or nobody takes the chunks. A value that is not whole is not wanted any more.
+fn cut(
+    mut pieces: mpsc::Receiver<Piece>,
+    used: &std::sync::mpsc::Sender<Vec<u8>>,
+    chunks: &mpsc::Sender<Cut>,
+) {
+    let mut cutter = Cutter::default();
+    let mut give = |chunk| chunks.blocking_send(Cut::Chunk(chunk));
+    while let Some(piece) = pieces.blocking_recv() {
+        let given = match piece {
+            Piece::Bytes(mut bytes) => {
+                let given = cutter.write(&bytes, &mut give);
+                bytes.clear();
+                // Nobody takes it back when all has been handed over.
+                let _ = used.send(bytes);
+                given
+            }
+            Piece::EndOfValue => {
+                let stream = cutter.finish(&mut give);
+                stream.and_then(|stream| chunks.blocking_send(Cut::End(stream)))
+            }
+        };
+        if given.is_err() {
+            return;
+        }
+    }
+}
+
+/// Names and sends chunks until there are no more.
+fn name(
+    mut chunks: mpsc::Receiver<Cut>,
+    mut sink: Sending,
+) -> std::result::Result<Vec<Payload>, Error> {
+    let (mut namer, mut payloads) = (Namer::default(), Vec::new());
+    while let Some(cut) = chunks.blocking_recv() {
+        match cut {
+            Cut::Chunk(chunk) => namer.take(chunk, &mut sink)?,
+            Cut::End(stream) => payloads.push(namer.finish(stream)),
+        }
+    }
+    Ok(payloads)
+}
+
+/// Sends chunks into a session; waits for room when too many are on their way.
+#[derive(Debug)]
+struct Sending {
+    uploads: Arc<Uploads>,
+    runtime: Handle,
+}
+
+impl ChunkSink for Sending {
+    fn has(&self, hash: &BlobHash) -> bool {
+        self.uploads.has(hash)
+    }
+    fn take(&mut self, hash: BlobHash, mut chunk: Unsealed) -> std::result::Result<(), Error> {
+        loop {
+            match self.uploads.try_take(hash, chunk) {
+                Ok(()) => return Ok(()),
+                Err(back) => chunk = back,
+            }
+            self.runtime.block_on(self.uploads.room())?;
+        }
+    }
+}
