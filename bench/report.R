@@ -27,7 +27,7 @@ head_lines <- function() {
 
 table_lines <- function(rows) {
   lines <- character()
-  for (work in unique(rows$workload)) {
+  for (work in intersect(names(workloads), rows$workload)) {
     some <- rows[rows$workload == work, ]
     lines <- c(
       lines,

@@ -13,13 +13,14 @@ options_given <- function(defaults) {
   }
   defaults
 }
-given <- options_given(list(rounds = "3", only = "", backends = "", out = "."))
+given <- options_given(list(rounds = "3", only = "", backends = "", out = ".", add = "no"))
 server <- "../target/release/starburst-s3"
 
 # The S3 of the tests with so much latency, while `run(address)` runs; it ends with its standard input.
 with_s3 <- function(milliseconds, run) {
   stopifnot("build starburst-s3 first: see README.md" = file.exists(server))
   said <- tempfile()
+  file.create(said)
   held <- pipe(paste(shQuote(server), "--latency-ms", milliseconds, ">", said), "w")
   on.exit(close(held))
   until <- Sys.time() + 10
@@ -64,6 +65,11 @@ measure <- function(work, name) {
 chosen <- grep(given$only, names(workloads), value = TRUE)
 backends <- if (nzchar(given$backends)) strsplit(given$backends, ";")[[1]] else all_backends
 rows <- NULL
+# What was measured before stays, but for what is measured anew now.
+if (given$add == "yes") {
+  rows <- utils::read.csv(file.path(given$out, "results.csv"))
+  rows <- rows[!(rows$workload %in% chosen & rows$backend %in% backends), ]
+}
 for (round in seq_len(as.integer(given$rounds))) {
   for (work in chosen) {
     if (round > workloads[[work]]$rounds) {

@@ -2,7 +2,7 @@
 //! other threads meanwhile.
 use crate::{
     error::{RError, Result},
-    runtime,
+    runtime::{self, Looks},
 };
 use bytes::Bytes;
 use starburst_core::{
@@ -43,6 +43,7 @@ pub(crate) struct Packing {
     large: Option<Large>,
     /// Whether pieces of the value that is being written were handed over.
     is_large: bool,
+    looks: Looks,
 }
 
 /// Where large values are cut.
@@ -68,13 +69,13 @@ impl Packing {
     /// Packs so many values.
     pub(crate) fn into(uploads: Arc<Uploads>, values: usize) -> Self {
         let done = Vec::with_capacity(values);
-        Self { uploads, piece: Vec::new(), done, large: None, is_large: false }
+        Self { uploads, piece: Vec::new(), done, large: None, is_large: false, looks: Looks::new() }
     }
 
     fn hand_over(&mut self, piece: Piece) -> Result<()> {
         self.is_large = true;
         // The others may keep up, so that nothing here ever waits, which is when Ctrl-C is seen.
-        runtime::check_interrupt()?;
+        self.looks.look()?;
         let large = match &mut self.large {
             Some(large) => large,
             none => none.insert(Large::start(&self.uploads)?),

@@ -5,7 +5,7 @@ use parking_lot::Mutex;
 use std::{
     ffi::{CStr, c_char},
     future::Future,
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::runtime::{Builder, Runtime};
 
@@ -54,7 +54,7 @@ fn leave_signals_to_r() {
 }
 
 /// Looks for Ctrl-C, and for a time limit that R code set with `setTimeLimit()`.
-pub(crate) fn check_interrupt() -> Result<()> {
+fn check_interrupt() -> Result<()> {
     let mut message = [0 as c_char; 1024];
     // SAFETY: this is the thread R called; the shim catches R's jumps and ends the message with a zero.
     match unsafe { starburst_interrupted(message.as_mut_ptr()) } {
@@ -64,6 +64,28 @@ pub(crate) fn check_interrupt() -> Result<()> {
             Err(RError::Raised(text.to_string_lossy().into_owned()))
         }
         _ => Err(RError::Interrupted),
+    }
+}
+
+/// Looks for Ctrl-C in work that never waits. A look takes a third of a millisecond, so it is not made each time.
+#[derive(Debug)]
+pub(crate) struct Looks(Instant);
+
+#[allow(clippy::disallowed_methods)] // the rim of the program, where real time comes in
+impl Looks {
+    /// The first is due in a while.
+    pub(crate) fn new() -> Self {
+        Self(Instant::now())
+    }
+
+    /// Looks when it is time.
+    pub(crate) fn look(&mut self) -> Result<()> {
+        if self.0.elapsed() < INTERRUPT_CHECK {
+            return Ok(());
+        }
+        let looked = check_interrupt();
+        self.0 = Instant::now();
+        looked
     }
 }
 

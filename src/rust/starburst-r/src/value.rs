@@ -2,7 +2,7 @@
 use crate::{
     error::{RError, Result},
     packing::{Packing, Values},
-    runtime,
+    runtime::{self, Looks},
 };
 use bytes::{Buf, Bytes};
 use extendr_api::prelude::*;
@@ -102,6 +102,7 @@ struct Source<'a> {
     pieces: Pieces,
     current: Bytes,
     error: Option<RError>,
+    looks: Looks,
 }
 
 impl Source<'_> {
@@ -110,7 +111,7 @@ impl Source<'_> {
         while !to.is_empty() {
             if self.current.is_empty() {
                 let next = match self.pieces.ready() {
-                    Some(piece) => runtime::check_interrupt().map(|()| Some(piece)),
+                    Some(piece) => self.looks.look().map(|()| Some(piece)),
                     None => runtime::wait(self.pieces.next()),
                 };
                 match next {
@@ -162,7 +163,8 @@ extern "C" fn next_value(source: *mut c_void, which: usize) -> i32 {
 pub(crate) fn unpack_each(materials: &[Option<Material>]) -> Result<List> {
     let list = List::new(materials.len());
     let pieces = Pieces::none();
-    let mut source = Source { materials, pieces, current: Bytes::new(), error: None };
+    let mut source =
+        Source { materials, pieces, current: Bytes::new(), error: None, looks: Looks::new() };
     let mut message = [0 as c_char; MESSAGE];
     let lent: *mut Source<'_> = &mut source;
     // SAFETY: called on R's thread; list, source and message outlive the call.
