@@ -10,6 +10,10 @@ options(starburst.quiet = TRUE, warn = 1)
 options(future.globals.maxSize = Inf)
 options(starburst.store = if (is.null(address)) tempfile("store") else "s3://starburst/bench")
 
+# Caches of chunks are kept for whoever comes next on a host: each measurement begins without.
+dir.create(empty <- tempfile("caches"))
+Sys.setenv(TMPDIR = empty)
+
 with <- backend(arguments[[2]])
 if (isTRUE(work$plan)) {
   with$start_plan(work$workers)

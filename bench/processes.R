@@ -12,18 +12,32 @@ peak_mb <- function(pid) {
 
 own_peak <- function() c(client = peak_mb("self"))
 
-# The processes that this one started, and those that they started.
+# What a process's file says, as one text; nothing when it has gone.
+told <- function(pid, name) {
+  path <- file.path("/proc", pid, name)
+  read <- function() {
+    gsub(
+      "[\\x01\\s]+",
+      " ",
+      rawToChar({
+        bytes <- readBin(path, "raw", 65536L)
+        bytes[bytes == 0] <- as.raw(1)
+        bytes
+      }),
+      perl = TRUE
+    )
+  }
+  tryCatch(read(), error = function(e) "", warning = function(w) "")
+}
+
+# The processes that this one started, and those that they started; and workers of the package parallel, which belong to
+# nobody: one measurement runs at a time.
 descendants <- function() {
   pids <- grep("^[0-9]+$", list.files("/proc"), value = TRUE)
   parent <- vapply(
     pids,
     function(pid) {
-      stat <- tryCatch(
-        readLines(file.path("/proc", pid, "stat")),
-        error = function(e) "",
-        warning = function(w) ""
-      )
-      strsplit(sub("^.*\\) ", "", stat), " ")[[1]][2]
+      strsplit(sub("^.*\\) ", "", told(pid, "stat")), " ")[[1]][2]
     },
     ""
   )
@@ -33,19 +47,14 @@ descendants <- function() {
     level <- pids[parent %in% level]
     found <- c(found, level)
   }
-  found
+  of_parallel <- vapply(pids, function(pid) grepl(".workRSOCK", told(pid, "cmdline"), fixed = TRUE), NA)
+  unique(c(found, pids[of_parallel]))
 }
 
 # The largest peak of a worker program, and of an R that evaluates tasks.
 worker_peaks <- function() {
   pids <- descendants()
-  command <- vapply(
-    pids,
-    function(pid) {
-      tryCatch(readLines(file.path("/proc", pid, "comm")), error = function(e) "", warning = function(w) "")
-    },
-    ""
-  )
+  command <- vapply(pids, function(pid) trimws(told(pid, "comm")), "")
   largest <- function(which) max(0, vapply(pids[which], peak_mb, 0))
   c(worker = largest(startsWith(command, "starburst-worke")), r = largest(command == "R"))
 }

@@ -85,3 +85,5 @@ for (round in seq_len(as.integer(given$rounds))) {
     }
   }
 }
+# What batchtools leaves behind.
+unlink(".future", recursive = TRUE)

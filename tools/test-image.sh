@@ -72,6 +72,23 @@ build inspect --type image --format '{{.OCIv1.Architecture}}' "$place/workers:1"
 build pull --quiet --tls-verify=false --arch amd64 "docker://$place/workers:1" >/dev/null
 build inspect --type image --format '{{.OCIv1.Architecture}}' "$place/workers:1" | grep -qx amd64
 
+note "a project whose lock file renv writes, with packages of a repository on this machine"
+repository_port=$(free_port)
+Rscript --vanilla -e 'source("tests/testthat/helper-environment.R")
+  stopifnot(file.rename(test_repository(), commandArgs(TRUE)))' "$work/repository"
+python3 -m http.server "$repository_port" --bind 127.0.0.1 --directory "$work/repository" >"$work/repository.log" 2>&1 &
+registries+=($!)
+for _ in $(seq 100); do
+  ! python3 -c "import socket; socket.create_connection(('127.0.0.1', $repository_port))" 2>/dev/null || break
+  sleep 0.1
+done
+project=$(mktemp -d "$root/tmp/project.XXXXXX")
+cp tools/test-image/project.R "$project/"
+chroot "$root" Rscript --vanilla "${project#"$root"}/project.R" "${project#"$root"}" "http://127.0.0.1:$repository_port" \
+  >"$work/project.log" 2>&1 || { cat "$work/project.log"; exit 1; }
+mv "$project/renv.lock" "$work/renv.lock"
+rm -rf "$project"
+
 # Unpacks an image, adds packages to it, and runs a session whose workers are its containers.
 drain() {
   local image=$1 container folder package
@@ -97,7 +114,7 @@ drain() {
       -- "$(command -v python3)" "$PWD/tools/test-image/in-image.py" "$folder" "$work/image.json" 2>"$work/standin.log"
   }
   read -r _ <&"${standin_[0]}" && read -r _ <&"${standin_[0]}"
-  if ! Rscript --vanilla tools/test-image/session.R "$image" "${version%.*}"; then
+  if ! Rscript --vanilla tools/test-image/session.R "$image" "${version%.*}" "$work/renv.lock"; then
     cat "$work/standin.log"
     return 1
   fi

@@ -39,6 +39,8 @@ write_source <- function(
       "Title: A Package of the Tests",
       "Description: Says its name.",
       "License: MIT",
+      # As in packages of a repository; renv looks for it.
+      "Repository: TESTS",
       "Author: Nobody",
       "Maintainer: Nobody <nobody@example.com>",
       if (length(imports)) paste0("Imports: ", paste(imports, collapse = ", "))
@@ -186,3 +188,18 @@ whole_packages <- function(host) {
 }
 
 forget_quietly <- function() suppressMessages(starburst_rebuild_environment(launch_type = "LOCAL"))
+
+# What a session's workers say of these packages.
+ask <- function(session, packages) {
+  id <- session$submit(says(packages), globals = list(says = says, packages = packages))
+  unname(unlist(session$collect(id, wait = TRUE, timeout = 120)))
+}
+
+session_with <- function(needs, env = parent.frame(), ...) {
+  local_needs(needs, env)
+  if (!is.null(s3_server()) && is.null(getOption("starburst.lease"))) {
+    # Looks follow the lease: with S3 a build is looked at every 15 s otherwise.
+    withr::local_options(starburst.lease = 15, .local_envir = env)
+  }
+  local_session(environment = "auto", ..., env = env)
+}

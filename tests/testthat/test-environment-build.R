@@ -1,19 +1,5 @@
 # Workers install what a session needs: on a repository of the tests, with real R processes that install packages.
 
-ask <- function(session, packages) {
-  id <- session$submit(says(packages), globals = list(says = says, packages = packages))
-  unname(unlist(session$collect(id, wait = TRUE, timeout = 120)))
-}
-
-session_with <- function(needs, env = parent.frame(), ...) {
-  local_needs(needs, env)
-  if (!is.null(s3_server()) && is.null(getOption("starburst.lease"))) {
-    # Looks follow the lease: with S3 a build is looked at every 15 s otherwise.
-    withr::local_options(starburst.lease = 15, .local_envir = env)
-  }
-  local_session(environment = "auto", ..., env = env)
-}
-
 test_that("packages are installed with what they need and their C code, and the second session installs nothing", {
   local_store()
   local_hosts()

@@ -89,7 +89,10 @@ test_that("a large value that the store does not take is an error, and the sessi
   blobs <- file.path(getOption("starburst.store"), "sessions", session$id, "blobs")
   file.create(blobs)
   # More than may be on the way.
-  expect_error(session$submit(quote(length(big)), globals = list(big = rnorm(2e7))), class = "starburst_error")
+  expect_error(
+    session$submit(quote(length(big)), globals = list(big = rnorm(2e7))),
+    class = "starburst_error"
+  )
   unlink(blobs)
   big <- rnorm(1e6)
   expect_identical(session$result(session$submit(identity(big))), big)

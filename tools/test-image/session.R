@@ -1,4 +1,5 @@
-# A session whose workers run in the image: a plan, and a detached session. usage: session.R <image> <R of the image>
+# Sessions whose workers run in the image: with its packages only, and with those of a lock file.
+# usage: session.R <image> <R of the image> <lock file>
 suppressPackageStartupMessages(library(starburst))
 words <- commandArgs(TRUE)
 role <- function(name) paste0("arn:aws:iam::123456789012:role/starburst-", name)
@@ -35,4 +36,20 @@ stopifnot(
   vapply(values, function(value) value[[2]] == "/opt/starburst/library", NA),
   vapply(values, function(value) value[[3]] != "root", NA),
   vapply(values, function(value) value[[4]] == "the image", NA)
+)
+
+# The lock file is of the image's R, not of this one, which is told.
+session <- suppressWarnings(
+  starburst_session(workers = 2, cpu = 1, memory = "2GB", environment = words[[3]], image = words[[1]]),
+  classes = "starburst_warning_environment"
+)
+for (i in 1:4) {
+  session$submit(vapply(c("sbright", "sbtext", "sbfive"), function(p) getExportedValue(p, "hello")(), ""))
+}
+values <- session$collect(wait = TRUE, timeout = 240)
+session$cleanup()
+print(unique(lapply(values, unname)))
+stopifnot(
+  length(values) == 4,
+  vapply(values, function(value) identical(unname(value), c("sbright 1.0", "sbtext 1.1", "sbfive 1.0")), NA)
 )

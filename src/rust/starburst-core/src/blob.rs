@@ -14,11 +14,23 @@ use std::fmt;
 
 /// Data up to this size travels inside the object that needs it.
 pub const INLINE_MAX: usize = 64 * 1024;
-const CHUNK_MIN: usize = 512 * 1024;
-const CHUNK_AVG: usize = 1024 * 1024;
-const CHUNK_MAX: usize = 4 * 1024 * 1024;
+
+/// How long chunks are, in bytes.
+#[derive(Debug, Clone, Copy)]
+struct Sizes {
+    least: usize,
+    middle: usize,
+    most: usize,
+}
+
+const COARSE: Sizes = Sizes { least: 512 << 10, middle: 1 << 20, most: 4 << 20 };
+/// At both ends of a stream, where what many tasks share meets what each has of its own, and a chunk with both is sent
+/// for each of them.
+const FINE: Sizes = Sizes { least: 64 << 10, middle: 128 << 10, most: 512 << 10 };
+/// So much of a stream's beginning is cut finely; a stream that is no longer is not.
+const ENDS: usize = 1 << 20;
 /// The packer cuts whenever this much is waiting.
-const WINDOW: usize = 2 * CHUNK_MAX;
+const WINDOW: usize = 2 * COARSE.most;
 
 /// The BLAKE3 hash of a chunk's bytes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -114,6 +126,8 @@ pub trait ChunkSink: fmt::Debug {
 pub struct Cutter {
     window: Vec<u8>,
     len: u64,
+    /// Bytes of the stream that are in chunks already.
+    done: u64,
 }
 
 /// What a stream came to.
@@ -145,7 +159,7 @@ impl Cutter {
             self.window.extend_from_slice(now);
             bytes = later;
             if self.window.len() == WINDOW {
-                self.cut(false, out)?;
+                self.cut(None, out)?;
             }
         }
         Ok(())
@@ -163,28 +177,43 @@ impl Cutter {
         if len <= INLINE_MAX as u64 {
             return Ok(Stream::Short(std::mem::take(&mut self.window).into()));
         }
-        self.cut(true, out)?;
+        self.cut(Some(len), out)?;
+        self.done = 0;
         Ok(Stream::Cut { len })
     }
 
+    /// Cuts what the content says, and the rest too once the length of the stream is known.
     fn cut<E>(
         &mut self,
-        last: bool,
+        len: Option<u64>,
         out: &mut impl FnMut(Unsealed) -> Result<(), E>,
     ) -> Result<(), E> {
-        let mut done = 0;
-        for chunk in FastCDC::new(&self.window, CHUNK_MIN, CHUNK_AVG, CHUNK_MAX) {
-            let end = chunk.offset + chunk.length;
-            // The window's end is not a place the content chose: wait for what follows it.
-            if end == self.window.len() && !last {
+        let short = len.is_some_and(|len| len <= ENDS as u64);
+        let mut at = 0;
+        while at < self.window.len() {
+            let rest = &self.window[at..];
+            let beginning = !short && self.done < ENDS as u64;
+            let mut size = first(rest, if beginning { FINE } else { COARSE });
+            if size == rest.len() && !beginning && !short && len.is_some() {
+                size = first(rest, FINE);
+            }
+            // The window's end is not a place that the content chose: wait for what follows.
+            if size == rest.len() && len.is_none() {
                 break;
             }
-            out(Unsealed::new(Kind::Blob, &self.window[chunk.offset..end]))?;
-            done = end;
+            out(Unsealed::new(Kind::Blob, &rest[..size]))?;
+            at += size;
+            self.done += size as u64;
         }
-        self.window.drain(..done);
+        self.window.drain(..at);
         Ok(())
     }
+}
+
+/// The length of the first chunk.
+fn first(bytes: &[u8], sizes: Sizes) -> usize {
+    let mut chunks = FastCDC::new(bytes, sizes.least, sizes.middle, sizes.most);
+    chunks.next().map_or(bytes.len(), |chunk| chunk.length)
 }
 
 /// Names the chunks of a stream, and gives them to a sink.
@@ -280,6 +309,24 @@ mod tests {
         let (a, b) = (pack(&[b"task 1", &shared]).1, pack(&[b"another task, 2", &shared]).1);
         let common = a.0.keys().filter(|hash| b.0.contains_key(hash)).count();
         assert!(common + 2 >= a.0.len(), "{common} of {}", a.0.len());
+    }
+
+    #[test]
+    fn little_is_sent_again_for_each_task_that_shares_a_table() {
+        let table = noise(3, 6_000_000);
+        let mut sent = HashMap::new();
+        for task in 0u8..20 {
+            sent.extend(pack(&[&[task; 300], &table, &[task; 2_000]]).1.0);
+        }
+        let bytes: usize = sent.values().map(Bytes::len).sum();
+        assert!(bytes < 6_000_000 + 20 * 2 * FINE.most, "{bytes}");
+        assert!(bytes < 13_000_000, "{bytes}");
+    }
+
+    #[test]
+    fn what_is_not_long_is_in_few_chunks() {
+        assert!(pack(&[&noise(4, 900_000)]).0.chunks().len() <= 2);
+        assert!(pack(&[&noise(5, 20_000_000)]).0.chunks().len() < 45);
     }
 
     #[test]

@@ -8,7 +8,7 @@
 mod samples;
 
 use bytes::Bytes;
-use samples::{at, keys};
+use samples::{at, environments, keys};
 use serde::{Serialize, de::DeserializeOwned};
 use starburst_core::{
     envelope::{self, Kind, decode, encode, open, seal},
@@ -59,6 +59,17 @@ fn layout_1_is_read() {
     is_read(Kind::Heartbeat, &keys().end(&samples::worker()), &samples::end());
     is_read(Kind::Heartbeat, &keys().owner(), &samples::owner());
     is_read(Kind::Signals, &at::signals(), &samples::signals());
+    let (keys, platform) = (environments::keys(), environments::platform());
+    is_read(Kind::Needs, &keys.needs(), &environments::needs());
+    is_read(Kind::Use, &keys.used(), &environments::used());
+    is_read(Kind::BuildLease, &keys.lease(&platform), &environments::lease());
+    is_read(Kind::BuildFailure, &keys.failure(&platform), &environments::failure());
+    is_read(Kind::Library, &keys.library(&platform), &environments::library());
+    for (kind, key) in
+        [(Kind::SourceArchive, environments::source()), (Kind::LibraryPart, environments::part())]
+    {
+        assert_eq!(open(kind, &key, &stored(&key)).unwrap().0, environments::ARCHIVE);
+    }
     for (key, chunk) in [(at::blob(), samples::blob()), (at::raw_blob(), samples::raw_blob())] {
         let (blob, rest) = open(Kind::Blob, &key, &stored(&key)).unwrap();
         assert_eq!((&blob[..], &rest[..]), (&chunk[..], &b""[..]));
@@ -127,6 +138,12 @@ fn a_field_of_a_later_version_is_passed_over() {
     unknown_is_passed_over(&samples::end());
     unknown_is_passed_over::<OwnerBeat>(&samples::owner());
     unknown_is_passed_over::<Signal>(&samples::signals()[0]);
+    unknown_is_passed_over(&environments::needs());
+    unknown_is_passed_over(&environments::needs().packages[1]);
+    unknown_is_passed_over(&environments::used());
+    unknown_is_passed_over(&environments::lease());
+    unknown_is_passed_over(&environments::failure());
+    unknown_is_passed_over(&environments::library());
 }
 
 #[test]

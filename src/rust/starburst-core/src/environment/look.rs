@@ -20,7 +20,7 @@ const MOST_LOOKED_AT: usize = 64;
 const IN_FLIGHT: usize = 16;
 
 /// When an environment was last asked for.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Use {
     /// On the clock of whoever asked.
     pub at: UnixMillis,

@@ -1,6 +1,8 @@
 //! One object of each kind, with every field spelled out: what the files of `fixtures/v1` hold.
 #![allow(dead_code)] // each test binary uses its part
 
+pub(crate) mod environments;
+
 use bytes::Bytes;
 use starburst_core::{
     blob::{BlobHash, Payload},
@@ -267,7 +269,7 @@ pub(crate) mod at {
 
 /// All of them, as today's code stores them: the kind of the first frame, the name, the object.
 pub(crate) fn all() -> Vec<(Kind, Key, Bytes)> {
-    vec![
+    let mut all = vec![
         (Kind::Manifest, keys().manifest(), encode(Kind::Manifest, &manifest()).unwrap()),
         (
             Kind::Manifest,
@@ -284,5 +286,7 @@ pub(crate) fn all() -> Vec<(Kind, Key, Bytes)> {
         (Kind::Signals, at::signals(), encode(Kind::Signals, &signals()).unwrap()),
         (Kind::Blob, at::blob(), chunk(&blob())),
         (Kind::Blob, at::raw_blob(), chunk(&raw_blob())),
-    ]
+    ];
+    all.extend(environments::all());
+    all
 }
