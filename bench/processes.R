@@ -1,33 +1,16 @@
 # What processes used, as Linux tells it, and what the S3 of the tests counted.
 
 peak_mb <- function(pid) {
-  lines <- tryCatch(
-    readLines(file.path("/proc", pid, "status")),
-    error = function(e) "",
-    warning = function(w) ""
-  )
-  line <- grep("^VmHWM", lines, value = TRUE)
+  line <- grep("^VmHWM", strsplit(told(pid, "status"), "\n")[[1]], value = TRUE)
   if (length(line)) as.numeric(gsub("[^0-9]", "", line)) / 1024 else 0
 }
 
 own_peak <- function() c(client = peak_mb("self"))
 
-# What a process's file says, as one text; nothing when it has gone.
+# What a file of a process says, as one text; nothing when the process has gone.
 told <- function(pid, name) {
-  path <- file.path("/proc", pid, name)
-  read <- function() {
-    gsub(
-      "[\\x01\\s]+",
-      " ",
-      rawToChar({
-        bytes <- readBin(path, "raw", 65536L)
-        bytes[bytes == 0] <- as.raw(1)
-        bytes
-      }),
-      perl = TRUE
-    )
-  }
-  tryCatch(read(), error = function(e) "", warning = function(w) "")
+  read <- function() readLines(file.path("/proc", pid, name), warn = FALSE, skipNul = TRUE)
+  tryCatch(paste(read(), collapse = "\n"), error = function(e) "", warning = function(w) "")
 }
 
 # The processes that this one started, and those that they started; and workers of the package parallel, which belong to

@@ -77,6 +77,12 @@ enum Codec {
     Hashed = 2,
 }
 
+impl Codec {
+    fn of(byte: u8) -> Option<Self> {
+        [Self::Plain, Self::Zstd, Self::Hashed].into_iter().find(|codec| *codec as u8 == byte)
+    }
+}
+
 /// Frames a body, compressed when that makes it smaller by a tenth, but at most to a 64th and 64 KiB less.
 pub fn seal(kind: Kind, body: &[u8]) -> Bytes {
     Unsealed::new(kind, body).seal()
@@ -171,9 +177,10 @@ pub fn open(kind: Kind, key: &Key, object: &Bytes) -> Result<(Bytes, Bytes), Err
     let end = usize::try_from(stored_len).ok().and_then(|n| n.checked_add(HEADER));
     let end = end.filter(|&end| end <= object.len()).ok_or_else(|| damaged("cut short"))?;
     let stored = object.slice(HEADER..end);
-    let right = match fixed[7] == Codec::Hashed as u8 {
-        true => checksum(fixed, blake3::hash(&stored).as_bytes()),
-        false => checksum(fixed, &stored),
+    let codec = Codec::of(fixed[7]);
+    let right = match codec {
+        Some(Codec::Hashed) => checksum(fixed, blake3::hash(&stored).as_bytes()),
+        Some(Codec::Plain | Codec::Zstd) | None => checksum(fixed, &stored),
     };
     if right != *sum {
         return Err(damaged("checksum does not match"));
@@ -184,12 +191,12 @@ pub fn open(kind: Kind, key: &Key, object: &Bytes) -> Result<(Bytes, Bytes), Err
     if fixed[6] != kind as u8 {
         return Err(damaged("another kind of object"));
     }
-    let body = match fixed[7] {
-        codec if codec == Codec::Plain as u8 || codec == Codec::Hashed as u8 => stored,
-        codec if codec == Codec::Zstd as u8 => {
+    let body = match codec {
+        Some(Codec::Plain | Codec::Hashed) => stored,
+        Some(Codec::Zstd) => {
             decompress(&stored, body_len).ok_or_else(|| damaged("cannot be decompressed"))?
         }
-        _ => return Err(damaged("unknown compression")),
+        None => return Err(damaged("unknown compression")),
     };
     if body.len() as u64 != body_len {
         return Err(damaged("length does not match"));

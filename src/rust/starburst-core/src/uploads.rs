@@ -8,11 +8,7 @@ use crate::{
     store::{Store, StoreError},
 };
 use parking_lot::Mutex;
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 use tokio::sync::Notify;
 
 /// Chunks that may be on their way at once, in bytes before compression.
@@ -35,7 +31,7 @@ pub struct Uploads {
 #[derive(Debug, Default)]
 struct State {
     stored: HashSet<BlobHash>,
-    sending: HashMap<BlobHash, usize>,
+    sending: HashSet<BlobHash>,
     bytes: usize,
     /// Why the last try of a chunk failed, and the count of failures.
     failure: Option<Arc<StoreError>>,
@@ -54,7 +50,7 @@ impl Uploads {
     /// Whether a chunk is stored, or on its way.
     pub fn has(&self, hash: &BlobHash) -> bool {
         let state = self.state.lock();
-        state.stored.contains(hash) || state.sending.contains_key(hash)
+        state.stored.contains(hash) || state.sending.contains(hash)
     }
 
     /// Frames and sends a chunk if there is room.
@@ -65,7 +61,7 @@ impl Uploads {
         let size = chunk.size();
         {
             let mut state = self.state.lock();
-            if state.stored.contains(&hash) || state.sending.contains_key(&hash) {
+            if state.stored.contains(&hash) || state.sending.contains(&hash) {
                 return Ok(());
             }
             // One chunk may always be on its way, whatever its size.
@@ -73,7 +69,7 @@ impl Uploads {
                 return Err(chunk);
             }
             state.bytes += size;
-            state.sending.insert(hash, size);
+            state.sending.insert(hash);
         }
         self.runtime.spawn(Arc::clone(self).send(hash, chunk));
         Ok(())
@@ -117,7 +113,7 @@ impl Uploads {
                 }
                 if let Some(lost) = hashes
                     .iter()
-                    .find(|hash| !state.stored.contains(hash) && !state.sending.contains_key(hash))
+                    .find(|hash| !state.stored.contains(hash) && !state.sending.contains(hash))
                 {
                     let detail = format!("the chunk {lost} was named before it was sent");
                     return Err(Error::Internal { detail });

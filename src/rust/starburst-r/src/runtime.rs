@@ -67,7 +67,7 @@ fn check_interrupt() -> Result<()> {
     }
 }
 
-/// Looks for Ctrl-C in work that never waits. A look takes a third of a millisecond, so it is not made each time.
+/// Looks for Ctrl-C in work that never waits. A look evaluates R code, so it is not made each time.
 #[derive(Debug)]
 pub(crate) struct Looks(Instant);
 
