@@ -1,5 +1,6 @@
 # Submitting maps, collecting results, and looking at tasks: the work behind the session's methods.
 
+# Submits the elements; returns them as a set of tasks, which for a million is as small as for one.
 submit_map <- function(handle, .x, .f, args, packages, globals, seed, envir, call) {
   if (!is.atomic(.x) && !is.list(.x) && !is.expression(.x) || is.null(.x)) {
     abort_input(".x", describe(.x), "a vector or a list", call)
@@ -28,30 +29,32 @@ collect_tasks <- function(handle, cache, ids, wait, timeout, progress, call) {
   unwrap_native(rs_refresh(handle), call)
   chosen <- if (is.null(ids)) unwrap_native(rs_tasks(handle), call)$id else ids
   if (wait) {
-    wait_for_tasks(handle, chosen, timeout, progress, call)
+    wait_for_tasks(handle, unwrap_native(rs_tasks_of(chosen), call), timeout, progress, call)
   }
   states <- unwrap_native(rs_known(handle, chosen), call)
   fetch_tasks(handle, chosen[states %in% ended_words], if (is.null(ids)) cache, call)
 }
 
-wait_for_tasks <- function(handle, ids, timeout, progress, call) {
-  bar <- progress_for(progress, length(ids), "Tasks")
+# The ids of a set of tasks.
+task_ids <- function(tasks, from = 1, to = rs_task_count(tasks)) unwrap_native(rs_task_ids(tasks, from, to))
+
+wait_for_tasks <- function(handle, tasks, timeout, progress, call) {
+  all <- rs_task_count(tasks)
+  bar <- progress_for(progress, all, "Tasks")
   on.exit(bar$close())
-  open <- ids
+  open <- all
   done <- function() {
-    # Ended tasks stay ended: only the others are asked for again.
-    states <- unwrap_native(rs_known(handle, open), call)
-    open <<- open[!states %in% ended_words]
-    bar$update(length(ids) - length(open))
-    length(open) == 0L
+    open <<- unwrap_native(rs_open_among(handle, tasks), call)
+    bar$update(all - open)
+    open == 0
   }
   if (!wait_until(handle, done, timeout, call = call)) {
     starburst_abort(
       c(
         sprintf(
           "%s of %s tasks have not ended after %s seconds",
-          fmt(length(open)),
-          fmt(length(ids)),
+          fmt(open),
+          fmt(all),
           fmt(timeout)
         ),
         i = "the work goes on: wait longer, or collect later"

@@ -44,8 +44,20 @@ rs_submit <- function(handle, payload, is_future, label) .Call(wrap__rs_submit, 
 # Packs what the elements of a map share.
 rs_share <- function(handle, shared) .Call(wrap__rs_share, handle, shared)
 
-# Submits elements of a map; returns their ids.
+# Submits elements of a map; returns them as a set of tasks.
 rs_submit_elements <- function(handle, shared, payloads) .Call(wrap__rs_submit_elements, handle, shared, payloads)
+
+# Some tasks as a set, in this order.
+rs_tasks_of <- function(ids) .Call(wrap__rs_tasks_of, ids)
+
+# The ids of some tasks of a set: those at `from` to `to`, counted from 1.
+rs_task_ids <- function(tasks, from, to) .Call(wrap__rs_task_ids, tasks, from, to)
+
+# How many tasks a set has.
+rs_task_count <- function(tasks) .Call(wrap__rs_task_count, tasks)
+
+# How many tasks of a set have not ended: a look into memory.
+rs_open_among <- function(handle, tasks) .Call(wrap__rs_open_among, handle, tasks)
 
 # Waits until everything submitted is in the store.
 rs_flush <- function(handle) .Call(wrap__rs_flush, handle)

@@ -99,31 +99,43 @@ check_map <- function(.x, .f, .progress, .seed, .on_error, call) {
 
 run_map <- function(handle, .x, .f, args, progress, seed, on_error, packages, globals, envir, call) {
   check_map(.x, .f, progress, seed, on_error, call)
-  ids <- submit_map(handle, .x, .f, args, packages, globals, seed, envir, call)
+  tasks <- submit_map(handle, .x, .f, args, packages, globals, seed, envir, call)
   finished <- FALSE
   # Left early, by Ctrl-C or by an error: what has not ended is not wanted any more.
-  on.exit(if (!finished && rs_session_is_live(handle)) rs_cancel(handle, ids))
-  wait_for_tasks(handle, ids, Inf, progress, call)
+  on.exit(if (!finished && rs_session_is_live(handle)) rs_cancel(handle, task_ids(tasks)))
+  wait_for_tasks(handle, tasks, Inf, progress, call)
   finished <- TRUE
-  results <- vector("list", length(ids))
-  first <- NULL
-  for (group in split(seq_along(ids), (seq_along(ids) - 1L) %/% group_size)) {
-    columns <- unwrap_native(rs_fetch(handle, ids[group]), call)
-    for (k in seq_along(group)) {
-      i <- group[[k]]
+  fetched <- fetch_elements(handle, tasks, call)
+  results <- fetched$results
+  names(results) <- names(.x)
+  if (!is.na(fetched$failed) && tolower(on_error[[1]]) == "stop") {
+    raise_element(results, fetched$failed, call)
+  }
+  results
+}
+
+# The values of ended elements, with conditions in place of what failed, and the number of the first that did. Shows
+# what they printed, said and warned.
+fetch_elements <- function(handle, tasks, call) {
+  count <- rs_task_count(tasks)
+  results <- vector("list", count)
+  failed <- NA_integer_
+  for (from in seq(1, count, by = group_size)) {
+    to <- min(count, from + group_size - 1)
+    ids <- task_ids(tasks, from, to)
+    columns <- unwrap_native(rs_fetch(handle, ids), call)
+    results[from:to] <- lapply(columns$value, `[[`, "value")
+    # Most have left nothing but a value.
+    for (k in which(columns$ending != "value" | lengths(columns$value) > 1L)) {
       left <- fetch_row(columns, k)
       relay_output(left)
-      results[i] <- list(task_value(left, ids[[i]]))
-      if (is.null(first) && is_failed(left)) {
-        first <- i
+      results[from + k - 1] <- list(task_value(left, ids[[k]]))
+      if (is.na(failed) && is_failed(left)) {
+        failed <- as.integer(from + k - 1)
       }
     }
   }
-  names(results) <- names(.x)
-  if (!is.null(first) && tolower(on_error[[1]]) == "stop") {
-    raise_element(results, first, call)
-  }
-  results
+  list(results = results, failed = failed)
 }
 
 raise_element <- function(results, i, call) {

@@ -120,7 +120,8 @@ StarburstSession <- R6::R6Class(
 
     map = function(.x, .f, ..., .packages = NULL, .globals = TRUE, .seed = TRUE) {
       call <- rlang::current_env()
-      submit_map(private$handle(call), .x, .f, list(...), .packages, .globals, .seed, parent.frame(), call)
+      handle <- private$handle(call)
+      task_ids(submit_map(handle, .x, .f, list(...), .packages, .globals, .seed, parent.frame(), call))
     },
 
     flush = function() {

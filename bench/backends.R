@@ -51,7 +51,8 @@ starburst_backend <- function() {
       future::plan(starburst, workers = workers, launch_type = "LOCAL")
       warm_up(each_future, workers, warm)
     },
-    map = function(x, fun, ...) cluster$map(x, fun, ...),
+    # The others make no random number streams either.
+    map = function(x, fun, ...) cluster$map(x, fun, ..., .seed = FALSE),
     futures = each_future,
     stop = function() {
       if (is.null(cluster)) future::plan(future::sequential) else cluster$shutdown()

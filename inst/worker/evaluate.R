@@ -18,6 +18,7 @@ prepare <- function(cpu, travel) {
   )
   the$missing <- take_over(travel)
   # Takes what a map's elements print; made anew only when something was printed.
+  the$diverted <- FALSE
   the$output <- rawConnection(raw(0L), open = "w")
   the$options <- options()
   the$directory <- getwd()
@@ -34,13 +35,44 @@ future_version <- function() {
 
 # What one task leaves behind must not reach the next.
 tidy <- function() {
-  left <- ls(globalenv(), all.names = TRUE, sorted = FALSE)
-  if (length(left)) {
-    rm(list = left, envir = globalenv())
+  if (length(globalenv())) {
+    rm(list = ls(globalenv(), all.names = TRUE, sorted = FALSE), envir = globalenv())
   }
+  # An element leaves its output diverted, for the next.
+  if (!the$diverted) {
+    end_sinks()
+  }
+}
+
+end_sinks <- function() {
   while (sink.number() > 0L) {
     sink()
   }
+  the$diverted <- FALSE
+}
+
+# Keeps what is printed from now on. Elements are many and small: it stays so from one to the next.
+divert <- function() {
+  if (!the$diverted) {
+    sink(the$output)
+    the$diverted <- TRUE
+  }
+}
+
+# What was kept since the last call; NULL for nothing.
+diverted <- function() {
+  if (sink.number() != 1L) {
+    # The code ended diversions it had not begun, or began some and did not end them.
+    end_sinks()
+  }
+  printed <- rawConnectionValue(the$output)
+  if (length(printed) == 0L) {
+    return(NULL)
+  }
+  end_sinks()
+  close(the$output)
+  the$output <- rawConnection(raw(0L), open = "w")
+  rawToChar(printed)
 }
 
 # The rest of the state, which takes longer to put back than a small task takes: after every future and
@@ -60,12 +92,11 @@ restore <- function() {
 
 evaluate <- function(kind, payload, shared, signal) {
   on.exit(tidy())
-  switch(
-    kind,
-    future = evaluate_future(payload, signal),
-    call = evaluate_call(payload, signal),
-    element = evaluate_element(payload, shared, signal)
-  )
+  if (kind == "element") {
+    return(evaluate_element(payload, shared, signal))
+  }
+  end_sinks()
+  if (kind == "future") evaluate_future(payload, signal) else evaluate_call(payload, signal)
 }
 
 assign_globals <- function(globals) {
@@ -139,10 +170,7 @@ guarded <- function(run, signal, on_condition) {
   depth <- sys.nframe()
   tryCatch(
     withCallingHandlers(
-      {
-        value <- withVisible(run())
-        list(value = value$value, visible = value$visible)
-      },
+      list(value = run()),
       error = function(cnd) trace <<- trace_of(sys.calls(), depth + 10L),
       condition = function(cnd) {
         if (is_immediate(cnd, "immediateCondition")) {
@@ -152,10 +180,7 @@ guarded <- function(run, signal, on_condition) {
         }
       }
     ),
-    error = function(cnd) list(condition = cnd, trace = trace),
-    interrupt = function(cnd) {
-      list(condition = simpleError("the task was interrupted"), trace = NULL)
-    }
+    error = function(cnd) list(condition = cnd, trace = trace)
   )
 }
 
@@ -181,6 +206,16 @@ evaluate_call <- function(payload, signal) {
   answer(guarded(run, signal, say))
 }
 
+# A map's function with its further arguments, as they are, whatever they are.
+with_arguments <- function(fun, args) {
+  force(fun)
+  if (length(args) == 0L) {
+    return(function(x) fun(x))
+  }
+  call <- as.call(c(list(quote(fun), quote(x)), lapply(args, function(arg) call("quote", arg))))
+  eval(call("function", as.pairlist(alist(x = )), call))
+}
+
 # One element of a map: what it prints, says and warns goes back with its value.
 evaluate_element <- function(payload, shared, signal) {
   said <- list()
@@ -197,19 +232,11 @@ evaluate_element <- function(payload, shared, signal) {
     attach_packages(shared$packages)
     assign_globals(shared$globals)
     with_seed(payload$seed)
-    do.call(shared$fun, c(list(payload$x), shared$args), quote = TRUE)
+    shared$run(payload$x)
   }
-  sink(the$output)
+  divert()
   kept <- guarded(run, signal, keep)
-  while (sink.number() > 0L) {
-    sink()
-  }
-  printed <- rawConnectionValue(the$output)
-  if (length(printed)) {
-    kept$stdout <- rawToChar(printed)
-    close(the$output)
-    the$output <- rawConnection(raw(0L), open = "w")
-  }
+  kept$stdout <- diverted()
   if (length(said)) {
     kept$said <- said
   }

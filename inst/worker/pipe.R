@@ -3,6 +3,7 @@
 # From this size on a result goes through a file: writeBin() takes no more than 2^31 - 1 bytes at once,
 # and a raw vector of a large result would be in memory besides the result.
 large <- 2^29
+object_size <- utils::object.size
 
 open_pipe <- function() {
   list(
@@ -17,14 +18,14 @@ send <- function(pipe, what, number, bytes) {
     what <- what + 5L
     bytes <- charToRaw(bytes)
   }
-  writeBin(c(what, number), pipe$output)
-  writeBin(as.double(length(bytes)), pipe$output)
+  writeBin(c(what, number, length(bytes)), pipe$output)
   writeBin(bytes, pipe$output)
+  # Each answer on its own: if the next task kills R, it is known which one it was.
   flush(pipe$output)
 }
 
 pack <- function(x) {
-  if (utils::object.size(x) < large) {
+  if (is_plain(x$value) || object_size(x) < large) {
     bytes <- serialize(x, connection = NULL, xdr = FALSE)
     # object.size() does not see into environments.
     if (length(bytes) < 2^31 - 1) {
@@ -39,41 +40,72 @@ pack <- function(x) {
   path
 }
 
+# Whether a value is small for sure, without a look at all of it.
+is_plain <- function(x) is.atomic(x) && length(x) < 1000L && is.null(attributes(x))
+
+kinds <- c("future", "call", "element")
+
 serve <- function(pipe) {
   version <- c(R.version$major, sub("[.].*", "", R.version$minor), future_version())
   send(pipe, 5L, 0L, charToRaw(paste0(version, "\n", collapse = "")))
-  shared <- NULL
+  # What this R is at, for who catches what went wrong: one handler for many tasks costs less than one for each.
+  at <- new.env()
+  caught <- function(cnd) cnd
   repeat {
-    head <- readBin(pipe$input, "integer", 4L)
-    if (length(head) < 4L) {
+    cnd <- tryCatch(serve_on(pipe, at), error = caught, interrupt = caught)
+    if (is.null(cnd)) {
       return()
     }
+    recover(pipe, at, cnd)
+  }
+}
+
+recover <- function(pipe, at, cnd) {
+  if (at$doing == "reading") {
     # A stream that cannot be read leaves the pipe at an unknown place: say so and end.
-    payload <- tryCatch(unserialize(pipe$input), error = function(e) {
-      send(pipe, 3L, head[[3]], charToRaw(enc2utf8(conditionMessage(e))))
-      quit("no", status = 70)
-    })
-    if (head[[1]] == 2L) {
-      shared <- payload
+    send(pipe, 3L, at$number, charToRaw(enc2utf8(conditionMessage(cnd))))
+    quit("no", status = 70)
+  }
+  if (inherits(cnd, "interrupt")) {
+    cnd <- simpleError("the task was interrupted")
+  } else if (at$doing != "packing") {
+    stop(cnd)
+  }
+  # What cannot be sent back is the task's failure, not the end of R.
+  send(pipe, 2L, at$number, pack(if (at$kind == "future") cnd else list(condition = cnd)))
+}
+
+# Evaluates tasks until the pipe ends.
+serve_on <- function(pipe, at) {
+  repeat {
+    at$doing <- "waiting"
+    head <- readBin(pipe$input, "integer", 4L)
+    if (length(head) < 4L) {
+      return(NULL)
+    }
+    number <- at$number <- head[[3L]]
+    at$doing <- "reading"
+    payload <- unserialize(pipe$input)
+    if (head[[1L]] == 2L) {
+      at$shared <- payload
+      at$shared$run <- with_arguments(payload$fun, payload$args)
       restore()
       next
     }
-    signal <- function(cnd) send(pipe, 4L, head[[3]], pack(cnd))
+    at$doing <- "evaluating"
+    signal <- function(cnd) send(pipe, 4L, number, pack(cnd))
     # Told with the first task, by this R and all others: the client says it once.
     for (words in the$missing) {
       signal(warningCondition(words, class = "starburst_warning_worker", call = NULL))
     }
     the$missing <- NULL
-    kind <- c("future", "call", "element")[[head[[2]] + 1L]]
-    answer <- evaluate(kind, payload, shared, signal)
-    # What cannot be sent back is the task's failure, not the end of R.
-    bytes <- tryCatch(pack(answer$value), error = function(cnd) cnd)
-    if (inherits(bytes, "condition")) {
-      answer$failed <- TRUE
-      bytes <- pack(if (kind == "future") bytes else list(condition = bytes))
-    }
+    kind <- at$kind <- kinds[[head[[2L]] + 1L]]
+    answer <- evaluate(kind, payload, at$shared, signal)
+    at$doing <- "packing"
+    bytes <- pack(answer$value)
+    at$doing <- "sending"
     payload <- NULL
-    send(pipe, if (answer$failed) 2L else 1L, head[[3]], bytes)
+    send(pipe, if (answer$failed) 2L else 1L, number, bytes)
     answer <- bytes <- NULL
   }
 }

@@ -14,6 +14,11 @@ test_that("extra arguments, formulas, names, globals and packages reach the func
   expect_identical(map(1:2, ~ .x + k), list(6, 7))
   expect_identical(map(c(1, 4), "sqrt"), list(1, 2))
   expect_identical(map("a.txt", function(v) file_ext(v), .packages = "tools"), list("txt"))
+  # Arguments reach it as they are, code and names of its own among them.
+  expect_identical(
+    map(1:2, function(v, fun, x) list(v, fun, x), fun = quote(a + b), x = as.name("y")),
+    list(list(1L, quote(a + b), as.name("y")), list(2L, quote(a + b), as.name("y")))
+  )
 })
 
 test_that("what elements print, say and warn is shown in their order", {
@@ -42,6 +47,53 @@ test_that("what elements print, say and warn is shown in their order", {
   expect_identical(values, list(1L, 2L, 3L))
   expect_identical(out, c("out 1 ", "out 2 ", "out 3 "))
   expect_identical(said, c("said 1\n", "said 2\n", "warned 2", "said 3\n"))
+})
+
+test_that("what one element does about its output changes nothing for the next", {
+  run <- function() {
+    starburst_map(
+      1:6,
+      function(i) {
+        if (i %% 3 == 1) {
+          while (sink.number() > 0) {
+            sink()
+          }
+        }
+        if (i %% 3 == 2) {
+          sink(tempfile())
+        }
+        cat("element", i, "\n")
+        sink.number()
+      },
+      workers = 1,
+      launch_type = "LOCAL"
+    )
+  }
+  out <- capture.output(values <- run())
+  expect_identical(unlist(values), rep(c(0L, 2L, 1L), 2))
+  expect_identical(out, c("element 3 ", "element 6 "))
+})
+
+test_that("of many quick elements the one that ends R is known, and no other runs twice", {
+  ran <- tempfile("ran")
+  dir.create(ran)
+  values <- starburst_map(
+    1:600,
+    function(i) {
+      cat("x", file = file.path(ran, i), append = TRUE)
+      if (i == 450) {
+        quit("no")
+      }
+      i
+    },
+    workers = 1,
+    launch_type = "LOCAL",
+    .on_error = "collect"
+  )
+  expect_s3_class(values[[450]], "starburst_error_worker_lost")
+  expect_identical(unlist(values[-450]), (1:600)[-450])
+  times <- file.size(file.path(ran, 1:600))
+  expect_identical(times, replace(rep(1, 600), 450, 3))
 })
 
 test_that("a task that does not come to an end is joined by an idle worker, where that is asked for", {

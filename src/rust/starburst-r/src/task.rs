@@ -9,7 +9,7 @@ use crate::{
 use extendr_api::prelude::*;
 use starburst_core::{
     blob::Payload,
-    client::{Fetched, FetchedEnding, Known, NewTask},
+    client::{Fetched, FetchedEnding, Known, NewTask, TaskSet},
     downloads::Material,
     ids::TaskId,
     ledger::Broken,
@@ -20,6 +20,16 @@ use std::{sync::Arc, time::Duration};
 /// What the elements of a map share, packed once.
 #[derive(Debug)]
 struct Shared(Arc<Payload>);
+
+/// A set of tasks, as R holds it.
+#[derive(Debug)]
+struct Tasks(TaskSet);
+
+fn of(tasks: &Robj) -> Result<ExternalPtr<Tasks>> {
+    let tasks: ExternalPtr<Tasks> = tasks.clone().try_into().map_err(|_| RError::Stale)?;
+    tasks.try_addr().map_err(|_| RError::Stale)?;
+    Ok(tasks)
+}
 
 fn header(
     client: &starburst_core::client::Client,
@@ -53,21 +63,48 @@ fn rs_share(handle: Robj, shared: Robj) -> Result<Robj> {
     Ok(ExternalPtr::new(Shared(Arc::new(payload))).into())
 }
 
-/// Submits elements of a map; returns their ids.
+/// Submits elements of a map; returns them as a set of tasks.
 #[extendr]
-fn rs_submit_elements(handle: Robj, shared: Robj, payloads: List) -> Result<Vec<String>> {
+fn rs_submit_elements(handle: Robj, shared: Robj, payloads: List) -> Result<Robj> {
     let client = client(&handle)?;
     let shared: ExternalPtr<Shared> = shared.try_into().map_err(|_| RError::Stale)?;
     let shared = Arc::clone(&shared.try_addr().map_err(|_| RError::Stale)?.0);
     let _entered = runtime::runtime()?.enter();
     let payloads = value::pack_each(&payloads, &client.uploads())?;
-    let mut ids = Vec::with_capacity(payloads.len());
+    let header = header(&client, TaskKind::Element, None);
+    let mut tasks = TaskSet::default();
     for payload in payloads {
-        let header = header(&client, TaskKind::Element, None);
-        let common = Some(Arc::clone(&shared));
-        ids.push(client.submit(NewTask { header, payload, common })?.to_string());
+        let (header, common) = (header.clone(), Some(Arc::clone(&shared)));
+        tasks.push(&client.submit(NewTask { header, payload, common })?);
     }
-    Ok(ids)
+    Ok(ExternalPtr::new(Tasks(tasks)).into())
+}
+
+/// Some tasks as a set, in this order.
+#[extendr]
+fn rs_tasks_of(ids: Vec<String>) -> Result<Robj> {
+    let mut tasks = TaskSet::default();
+    parse(&ids)?.iter().for_each(|id| tasks.push(id));
+    Ok(ExternalPtr::new(Tasks(tasks)).into())
+}
+
+/// The ids of some tasks of a set: those at `from` to `to`, counted from 1.
+#[extendr]
+fn rs_task_ids(tasks: Robj, from: f64, to: f64) -> Result<Vec<String>> {
+    let ids = of(&tasks)?.0.ids((from - 1.0).max(0.0) as u64..to.max(0.0) as u64);
+    Ok(ids.iter().map(ToString::to_string).collect())
+}
+
+/// How many tasks a set has.
+#[extendr]
+fn rs_task_count(tasks: Robj) -> Result<f64> {
+    Ok(of(&tasks)?.0.len() as f64)
+}
+
+/// How many tasks of a set have not ended: a look into memory.
+#[extendr]
+fn rs_open_among(handle: Robj, tasks: Robj) -> Result<f64> {
+    Ok(client(&handle)?.open_among(&of(&tasks)?.0)? as f64)
 }
 
 /// Waits until everything submitted is in the store.
@@ -214,6 +251,10 @@ extendr_module! {
     fn rs_submit;
     fn rs_share;
     fn rs_submit_elements;
+    fn rs_tasks_of;
+    fn rs_task_ids;
+    fn rs_task_count;
+    fn rs_open_among;
     fn rs_flush;
     fn rs_wait;
     fn rs_check;

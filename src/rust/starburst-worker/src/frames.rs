@@ -1,8 +1,8 @@
 //! Frames between the worker and its R. They travel on pipes of their own: user code prints to stdout.
 //!
 //! To R: four 32-bit integers (what, kind, number, 0), then one R serialization stream, which says itself
-//! where it ends. From R: two 32-bit integers (what, number), the length as a double, then that many
-//! bytes; or, for a large result, the name of a file with them. All in native byte order: both ends are on one machine.
+//! where it ends. From R: three 32-bit integers (what, number, length), then that many bytes; or, for a large
+//! result, the name of a file with them. All in native byte order: both ends are on one machine.
 use starburst_core::{
     blob::{ChunkSink, Packer, Payload},
     downloads::Material,
@@ -20,6 +20,8 @@ use tokio::runtime::Handle;
 const SMALL_MAX: u64 = 64 << 20;
 /// Bytes moved at a time.
 const PIECE: usize = 1 << 20;
+/// Bytes before the body of what R says.
+const HEADER: usize = 12;
 
 /// What R said.
 #[derive(Debug)]
@@ -70,8 +72,7 @@ pub(crate) fn write_job(
         TaskKind::Element => 2,
     };
     write_header(to, 1, kind, job.number)?;
-    write_material(to, &job.payload, runtime)?;
-    Ok(to.flush()?)
+    write_material(to, &job.payload, runtime)
 }
 
 fn write_header(to: &mut impl Write, what: i32, kind: i32, number: u64) -> io::Result<()> {
@@ -94,25 +95,34 @@ fn write_material(
     Ok(())
 }
 
+fn fields(header: [u8; HEADER]) -> [i32; 3] {
+    let [a, b, c, d, e, f, g, h, i, j, k, l] = header;
+    [[a, b, c, d], [e, f, g, h], [i, j, k, l]].map(i32::from_ne_bytes)
+}
+
+/// Whether these bytes begin with a frame that can be read without waiting for anything.
+pub(crate) fn is_whole(bytes: &[u8]) -> bool {
+    bytes.split_first_chunk::<HEADER>().is_some_and(|(header, body)| {
+        let [what, _, len] = fields(*header);
+        let in_file = matches!(what, 6 | 7);
+        !in_file && usize::try_from(len).is_ok_and(|len| len <= body.len())
+    })
+}
+
 /// Reads one frame; `None` when R closed its end.
 pub(crate) fn read_frame(
     from: &mut impl Read,
     sink: &mut dyn ChunkSink,
 ) -> io::Result<Option<Said>> {
-    let mut header = [0u8; 16];
+    let mut header = [0u8; HEADER];
     match from.read_exact(&mut header) {
         Ok(()) => {}
         Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
         Err(e) => return Err(e),
     }
-    let [a, b, c, d, e, f, g, h, len @ ..] = header;
-    let what = i32::from_ne_bytes([a, b, c, d]);
-    let number = u64::try_from(i32::from_ne_bytes([e, f, g, h])).map_err(io::Error::other)?;
-    let len = f64::from_ne_bytes(len);
-    if !(0.0..=9e15).contains(&len) {
-        return Err(io::Error::other("impossible length"));
-    }
-    let len = len as u64;
+    let [what, number, len] = fields(header);
+    let number = u64::try_from(number).map_err(io::Error::other)?;
+    let len = u64::try_from(len).map_err(io::Error::other)?;
     let said = match what {
         1 => Said::Ended { number, outcome: Outcome::Value(pack(from, len, sink)?) },
         2 => Said::Ended { number, outcome: Outcome::Error(pack(from, len, sink)?) },
@@ -190,7 +200,7 @@ mod tests {
         let mut out = Vec::new();
         out.extend_from_slice(&what.to_ne_bytes());
         out.extend_from_slice(&number.to_ne_bytes());
-        out.extend_from_slice(&(body.len() as f64).to_ne_bytes());
+        out.extend_from_slice(&(body.len() as i32).to_ne_bytes());
         out.extend_from_slice(body);
         out
     }
@@ -223,7 +233,23 @@ mod tests {
         let bytes = frame(4, 1, b"abc");
         assert!(read_frame(&mut &bytes[..bytes.len() - 1], &mut NoSink).is_err());
         let mut long = frame(4, 1, b"");
-        long[8..16].copy_from_slice(&1e12f64.to_ne_bytes());
+        long[8..12].copy_from_slice(&i32::MAX.to_ne_bytes());
         assert!(read_frame(&mut &long[..], &mut NoSink).is_err());
+        long[8..12].copy_from_slice(&(-1i32).to_ne_bytes());
+        assert!(read_frame(&mut &long[..], &mut NoSink).is_err());
+    }
+
+    #[test]
+    fn only_what_is_here_as_a_whole_is_read_without_waiting() {
+        let mut two = frame(1, 7, b"abc");
+        for cut in 0..two.len() {
+            assert!(!is_whole(&two[..cut]), "{cut}");
+        }
+        assert!(is_whole(&two));
+        two.extend(frame(1, 8, b"defghi"));
+        assert!(is_whole(&two));
+        // Its body is the name of a file that may be large.
+        assert!(!is_whole(&frame(6, 7, b"/tmp/result")));
+        assert!(!is_whole(&[255; 16]));
     }
 }

@@ -5,6 +5,7 @@ mod args;
 mod environment;
 mod frames;
 mod lead;
+mod r_pipes;
 mod r_process;
 mod r_words;
 mod sending;

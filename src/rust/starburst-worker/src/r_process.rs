@@ -1,9 +1,9 @@
 //! One persistent R process: started directly, warmed once, killed and replaced when it must be.
 use crate::{
     args::Args,
-    frames::{self, Said, WriteError},
+    frames::Said,
+    r_pipes::{self, Heard},
     r_words,
-    sending::Sending,
 };
 use async_trait::async_trait;
 use command_fds::{CommandFdExt, FdMapping};
@@ -18,17 +18,15 @@ use starburst_core::{
 use starburst_local::{log_path, read_log};
 use std::{
     collections::VecDeque,
-    io::{self, BufWriter},
+    io,
     os::fd::OwnedFd,
     path::PathBuf,
     process::Stdio,
     sync::Arc,
-    thread,
     time::{Duration, Instant},
 };
 use tokio::{
     process::{Child, Command},
-    runtime::Handle,
     sync::mpsc,
 };
 
@@ -36,8 +34,8 @@ use tokio::{
 const START_LIMIT: Duration = Duration::from_secs(120);
 /// How long what R had written is waited for once it has ended.
 const LAST_WORDS: Duration = Duration::from_millis(1_000);
-/// Frames of R that wait to be taken; beyond that R waits.
-const SAID_AHEAD: usize = 256;
+/// How often R may have said something before any of it is taken; beyond that R waits.
+const SAID_AHEAD: usize = 64;
 /// How many bytes of the beginning and of the end of its output are shown with the reason of a death.
 const SHOWN: u64 = 600;
 
@@ -118,7 +116,13 @@ struct Live {
     /// Until when what it had written is waited for, once it has ended.
     last_words: Option<Instant>,
     jobs: std::sync::mpsc::Sender<Job>,
-    said: mpsc::Receiver<io::Result<Said>>,
+    said: mpsc::Receiver<Heard>,
+    /// What was said and is not reported yet.
+    heard: VecDeque<Said>,
+    /// How long each job ran that ended among them.
+    each: Duration,
+    /// What was printed while they ran: told with the first of them.
+    printed: Option<LogSpan>,
 }
 
 impl Drop for RProcess {
@@ -140,8 +144,10 @@ impl RProcess {
         let live = self.start()?;
         let said = tokio::time::timeout(START_LIMIT, live.said.recv()).await;
         let problem = match said {
-            Ok(Some(Ok(Said::Ready { r, future }))) => return Ok(ClientR { r, future }),
-            Ok(Some(Ok(_))) => "R did not begin with its version".to_owned(),
+            Ok(Some(Ok(mut heard))) => match heard.pop() {
+                Some(Said::Ready { r, future }) => return Ok(ClientR { r, future }),
+                Some(_) | None => "R did not begin with its version".to_owned(),
+            },
             Ok(Some(Err(error))) => error.to_string(),
             Ok(None) => match live.child.wait().await {
                 Ok(status) => r_words::how_it_ended(status),
@@ -184,12 +190,26 @@ impl RProcess {
         format!("{}\n[...]\n{}", head.trim(), tail.trim())
     }
 
-    fn next_began(&mut self) -> (Duration, Option<LogSpan>) {
-        let ran = self.began.at.elapsed();
+    /// Takes in what R said in one go. Jobs that end together have run equally long, as far as can be told.
+    fn hear(&mut self, said: Vec<Said>) {
+        let ended = said.iter().filter(|said| matches!(said, Said::Ended { .. })).count();
         let to = self.config.log_len();
-        let span = LogSpan { from: self.began.log, to };
-        self.began = Began { at: Instant::now(), log: to };
-        (ran, (span.to > span.from).then_some(span))
+        let Some(live) = &mut self.live else {
+            return;
+        };
+        live.heard.extend(said);
+        if let Some(ended) = u32::try_from(ended).ok().filter(|ended| *ended > 0) {
+            live.each = self.began.at.elapsed() / ended;
+            let span = LogSpan { from: self.began.log, to };
+            live.printed = (span.to > span.from).then_some(span);
+            self.began = Began { at: Instant::now(), log: to };
+        }
+    }
+
+    /// What is to be reported next of what was heard.
+    fn next_heard(&mut self) -> Option<Event> {
+        let said = self.live.as_mut()?.heard.pop_front()?;
+        Some(self.event_of(said))
     }
 
     /// R has ended: takes what it had still written, or says why it ended.
@@ -205,12 +225,20 @@ impl RProcess {
             let until = *live.last_words.get_or_insert_with(|| Instant::now() + LAST_WORDS);
             let last = tokio::time::timeout_at(until.into(), live.said.recv()).await;
             if let Ok(Some(Ok(said))) = last {
-                return self.event_of(said);
+                self.hear(said);
+                if let Some(event) = self.next_heard() {
+                    return event;
+                }
             }
         }
         let reason = with_output(reason, &self.printed(self.began.log));
         self.end();
         Event::Died { reason }
+    }
+
+    fn nonsense(&mut self, what: &str) -> Event {
+        self.end();
+        Event::Died { reason: format!("R answered nonsense: {what}") }
     }
 
     fn event_of(&mut self, said: Said) -> Event {
@@ -230,7 +258,10 @@ impl RProcess {
             }
             Said::Ended { number, outcome } => {
                 self.jobs.pop_front();
-                let (ran, log) = self.next_began();
+                let (ran, log) = match &mut self.live {
+                    Some(live) => (live.each, live.printed.take()),
+                    None => (Duration::ZERO, None),
+                };
                 if matches!(outcome, Outcome::Unreadable(_)) {
                     // It lost its place in the pipe and is leaving: the next job goes to another.
                     self.end();
@@ -264,6 +295,9 @@ impl Evaluator for RProcess {
     }
 
     async fn event(&mut self) -> Event {
+        if let Some(event) = self.next_heard() {
+            return event;
+        }
         let Some(live) = &mut self.live else {
             return Event::Died { reason: "R is gone".into() };
         };
@@ -273,11 +307,14 @@ impl Evaluator for RProcess {
             status = live.child.wait() => return self.last_words(status).await,
         };
         match said {
-            Some(Ok(said)) => self.event_of(said),
-            Some(Err(error)) => {
-                self.end();
-                Event::Died { reason: format!("R answered nonsense: {error}") }
+            Some(Ok(said)) => {
+                self.hear(said);
+                match self.next_heard() {
+                    Some(event) => event,
+                    None => self.nonsense("nothing"),
+                }
             }
+            Some(Err(error)) => self.nonsense(&error.to_string()),
             None => {
                 // R closed its end: it has ended, or is about to.
                 let until = *live.last_words.get_or_insert_with(|| Instant::now() + LAST_WORDS);
@@ -346,42 +383,11 @@ fn spawn(config: &RConfig, uploads: &Arc<Uploads>) -> io::Result<Live> {
 
     let (jobs, queue) = std::sync::mpsc::channel::<Job>();
     let (saying, said) = mpsc::channel(SAID_AHEAD);
-    // A weak one: the channel closes when R's end does, whatever this thread waits for.
-    let (runtime, unfed) = (Handle::current(), saying.downgrade());
-    thread::spawn(move || {
-        let (mut to, mut common) = (BufWriter::with_capacity(1 << 16, to_r), None);
-        while let Ok(job) = queue.recv() {
-            match frames::write_job(&mut to, &job, &mut common, &runtime) {
-                Ok(()) => {}
-                Err(WriteError::Pipe) => return,
-                Err(WriteError::Unfed(error)) => {
-                    if let Some(saying) = unfed.upgrade() {
-                        let _ = saying.blocking_send(Ok(Said::Unfed { number: job.number, error }));
-                    }
-                    return;
-                }
-            }
-        }
-    });
-    let (uploads, runtime) = (Arc::clone(uploads), Handle::current());
-    let mut sink = Sending { uploads, runtime, saying: saying.clone() };
-    thread::spawn(move || {
-        let mut from = io::BufReader::with_capacity(1 << 16, from_r);
-        loop {
-            let frame = frames::read_frame(&mut from, &mut sink);
-            let goes_on = matches!(frame, Ok(Some(_)));
-            if let Some(frame) = frame.transpose()
-                && saying.blocking_send(frame).is_err()
-            {
-                return;
-            }
-            if !goes_on {
-                return;
-            }
-        }
-    });
+    r_pipes::write_jobs(to_r, queue, &saying);
+    r_pipes::read_answers(from_r, uploads, saying, config.log.clone());
     let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-    Ok(Live { child, group, last_words: None, jobs, said })
+    let (heard, each, printed) = (VecDeque::new(), Duration::ZERO, None);
+    Ok(Live { child, group, last_words: None, jobs, said, heard, each, printed })
 }
 
 /// Makes the system kill R when this worker dies, even by SIGKILL.

@@ -1,5 +1,5 @@
 //! Where results go while they come out of R: waits for the store when it cannot keep up.
-use crate::frames::Said;
+use crate::r_pipes::Heard;
 use starburst_core::{
     blob::{BlobHash, ChunkSink},
     envelope::Unsealed,
@@ -7,7 +7,6 @@ use starburst_core::{
     uploads::Uploads,
 };
 use std::{
-    io,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -24,7 +23,7 @@ pub(crate) struct Sending {
     pub(crate) uploads: Arc<Uploads>,
     pub(crate) runtime: Handle,
     /// Where the answers go: closed once nobody wants them any more.
-    pub(crate) saying: mpsc::Sender<io::Result<Said>>,
+    pub(crate) saying: mpsc::Sender<Heard>,
 }
 
 #[allow(clippy::disallowed_methods)] // the rim of the program, where real time comes in
@@ -70,10 +69,7 @@ mod tests {
     use starburst_testkit::{Fault, FaultStore, MemStore, Operation, SeededIds};
     use std::sync::atomic::{AtomicU64, Ordering};
 
-    fn sending(
-        runtime: &tokio::runtime::Runtime,
-        faults: u64,
-    ) -> (Sending, mpsc::Receiver<io::Result<Said>>) {
+    fn sending(runtime: &tokio::runtime::Runtime, faults: u64) -> (Sending, mpsc::Receiver<Heard>) {
         let left = AtomicU64::new(faults);
         let choose = move |operation: Operation, _: &Key| {
             let fails = operation == Operation::Write

@@ -1,5 +1,6 @@
 //! What this client knows of the session's tasks: a copy of the ledgers, and where each task is in them.
 use crate::{
+    error::Error,
     ids::{ClientId, PartId, TaskId, WorkerId},
     ledger::{Counts, Ended, Ending, Ledger, TaskState},
     segment::{SegmentIndex, TaskHeader},
@@ -7,6 +8,7 @@ use crate::{
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ops::Range,
     sync::Arc,
 };
 
@@ -158,6 +160,32 @@ impl Board {
         let place = usize::try_from(id.seq - first).ok()?;
         let view = self.parts.get(part)?;
         (*client == id.client && place < view.headers.len()).then_some((*part, place))
+    }
+
+    /// How many tasks of a run have not ended. Of a part that lies inside the run its counts tell.
+    pub(super) fn open_in(&self, client: &ClientId, run: Range<u64>) -> Result<u64, Error> {
+        let (mut open, mut next) = (0, run.start);
+        while next < run.end {
+            let id = TaskId { client: client.clone(), seq: next };
+            let Some((part, place)) = self.find(&id) else {
+                return Err(Error::NoTask { task: id });
+            };
+            let Some(view) = self.parts.get(&part) else {
+                return Err(Error::NoTask { task: id });
+            };
+            let end = view.first + view.headers.len() as u64;
+            if place == 0 && end <= run.end {
+                open += view.counts.open();
+            } else {
+                let last = place + usize::try_from(end.min(run.end) - next).unwrap_or(0);
+                let is_open = |place: &usize| {
+                    matches!(self.known(part, *place), Known::Pending | Known::Claimed)
+                };
+                open += (place..last).filter(is_open).count() as u64;
+            }
+            next = end;
+        }
+        Ok(open)
     }
 
     pub(super) fn known(&self, id: PartId, place: usize) -> Known {

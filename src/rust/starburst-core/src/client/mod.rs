@@ -5,7 +5,8 @@
 //! 3. The fleet loop starts workers while there is work and room ([`wave`]), if this client is the one to do it
 //!    ([`lead`]), takes back what dead ones held ([`fleet`]), and ends what costs too much ([`budget`]). It also looks how
 //!    far the packages are that the workers need ([`environment`]).
-//! 4. [`Client::fetch`] reads a result ([`fetch`]); [`manage`] changes and deletes sessions.
+//! 4. [`Client::fetch`] reads a result ([`fetch`]), once [`Client::open_among`] says that none is missing ([`task_set`]);
+//!    [`manage`] changes and deletes sessions.
 mod board;
 mod budget;
 mod environment;
@@ -14,6 +15,7 @@ mod fleet;
 mod lead;
 mod manage;
 mod submit;
+mod task_set;
 mod watch;
 mod wave;
 
@@ -22,6 +24,7 @@ pub use budget::Spent;
 pub use fetch::{Fetched, FetchedEnding};
 pub use manage::{SessionRow, leftovers, list_sessions, state_word, sweep};
 pub use submit::NewTask;
+pub use task_set::TaskSet;
 
 use crate::{
     clock::{Clock, Monotonic, UnixMillis},

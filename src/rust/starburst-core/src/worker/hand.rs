@@ -10,15 +10,14 @@ use crate::{
     downloads::Material,
     envelope::{self, Kind},
     error::Error,
-    ids::{ObjectId, PartId},
+    ids::PartId,
     launch::LogSpan,
-    ledger::{Broken, Claim, Ended, Ending},
-    results::{IN_LEDGER_MAX, LEDGER_MAX, ResultBatch, ResultRef},
+    ledger::{Broken, Claim},
+    results::ResultRef,
     segment::Part,
     signal::Signal,
     store::StoreError,
 };
-use bytes::Bytes;
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 /// R is fed ahead with so much work, in milliseconds, so that it does not wait between short tasks.
@@ -35,18 +34,18 @@ struct Running {
 
 /// A task that ended and is not committed yet.
 #[derive(Debug)]
-struct Finished {
-    claim: Claim,
-    how: How,
-    ran: Duration,
-    log: Option<LogSpan>,
-    signals: u64,
+pub(super) struct Finished {
+    pub(super) claim: Claim,
+    pub(super) how: How,
+    pub(super) ran: Duration,
+    pub(super) log: Option<LogSpan>,
+    pub(super) signals: u64,
     /// Where its result is, once it is stored: a commit that failed is tried again, and its results are not.
-    stored: Option<ResultRef>,
+    pub(super) stored: Option<ResultRef>,
 }
 
 #[derive(Debug)]
-enum How {
+pub(super) enum How {
     Value(Payload),
     Error(Payload),
     Broken(Broken, String),
@@ -54,13 +53,13 @@ enum How {
 
 /// The state of one hand while it is worked on.
 #[derive(Debug)]
-struct Desk {
+pub(super) struct Desk {
     part: Arc<Part>,
     waiting: VecDeque<Claim>,
     running: VecDeque<Running>,
     /// When the first of `running` began.
     began: Monotonic,
-    finished: Vec<Finished>,
+    pub(super) finished: Vec<Finished>,
     strikes: Vec<(Claim, String)>,
     released: Vec<Claim>,
     signals: Vec<Signal>,
@@ -155,6 +154,10 @@ impl Worker {
     /// Gives R the next tasks, a little ahead.
     async fn feed(&mut self, desk: &mut Desk, evaluator: &mut dyn Evaluator) -> Result<(), Error> {
         let depth = self.mean_ms.map_or(1, |mean| (AHEAD_MS / mean.max(0.1)) as usize + 1);
+        // Many tiny tasks are handed over together, not one for each that ends.
+        if desk.running.len() * 2 > depth {
+            return Ok(());
+        }
         while desk.running.len() < depth {
             let Some(claim) = desk.waiting.pop_front() else {
                 return Ok(());
@@ -230,7 +233,9 @@ impl Worker {
                 self.mean_ms = Some(self.mean_ms.map_or(ms, |mean| mean * 0.8 + ms * 0.2));
                 let mut beat = self.shared.beat.lock();
                 beat.finished += 1;
-                beat.busy_ms += u64::try_from(ran.as_millis()).unwrap_or(u64::MAX);
+                // Many tiny tasks add up to more than no time.
+                self.busy += ran;
+                beat.busy_ms = u64::try_from(self.busy.as_millis()).unwrap_or(u64::MAX);
                 desk.finished.push(Finished { claim, how, ran, log, signals, stored: None });
             }
             Event::Died { reason } => {
@@ -399,84 +404,10 @@ impl Worker {
         }
         Ok(())
     }
-
-    /// Stores results that are too large for the ledger, and makes the records of all that is finished.
-    async fn store_results(&mut self, desk: &mut Desk) -> Result<Vec<(Claim, Ended)>, Error> {
-        self.place_results(desk).await?;
-        let at = self.deps.clock.wall();
-        let record = |f: &Finished| {
-            let ending = match (&f.how, f.stored.clone()) {
-                (How::Value(_), Some(at)) => Ending::Value(at),
-                (How::Error(_), Some(at)) => Ending::Error(at),
-                (How::Broken(broken, message), _) => {
-                    Ending::Broken { broken: *broken, message: message.clone() }
-                }
-                (How::Value(_) | How::Error(_), None) => return None,
-            };
-            let ended = Ended {
-                ending,
-                worker: Some(self.me.clone()),
-                attempt: f.claim.attempt,
-                at,
-                ran_ms: u64::try_from(f.ran.as_millis()).unwrap_or(u64::MAX),
-                signals: f.signals,
-                log: f.log,
-            };
-            Some((f.claim, ended))
-        };
-        Ok(desk.finished.iter().filter_map(record).collect())
-    }
-
-    /// Decides for each result where it goes, and stores what does not fit the ledger.
-    async fn place_results(&mut self, desk: &mut Desk) -> Result<(), Error> {
-        let ledger = self.queue.parts.get(&desk.id()).and_then(Known::ledger);
-        let mut room = LEDGER_MAX.saturating_sub(ledger.map_or(0, |l| l.value.result_bytes()));
-        let object = ObjectId::fresh(&*self.deps.ids);
-        let mut batch = ResultBatch { payloads: Vec::new() };
-        let mut chunks = Vec::new();
-        let mut places: Vec<(usize, ResultRef)> = Vec::new();
-        for (n, finished) in desk.finished.iter().enumerate() {
-            let (How::Value(payload) | How::Error(payload)) = &finished.how else {
-                continue;
-            };
-            if finished.stored.is_some() {
-                continue;
-            }
-            let place = match payload {
-                Payload::Inline(bytes) if bytes.len() <= IN_LEDGER_MAX.min(room) => {
-                    room -= bytes.len();
-                    ResultRef::Here(Bytes::clone(bytes))
-                }
-                Payload::Inline(_) | Payload::Blobs { .. } => {
-                    chunks.extend_from_slice(payload.chunks());
-                    batch.payloads.push(payload.clone());
-                    let place = u32::try_from(batch.payloads.len() - 1).unwrap_or(u32::MAX);
-                    ResultRef::Batch { object: object.clone(), place }
-                }
-            };
-            places.push((n, place));
-        }
-        if !batch.payloads.is_empty() {
-            self.deps.uploads.stored(&chunks).await?;
-            let body = envelope::encode(Kind::Results, &batch)?;
-            let key = self.keys.result(desk.id(), &object);
-            match self.deps.store.create(&key, body).await {
-                // The name is ours alone: a batch that is there already is this one.
-                Ok(_) | Err(StoreError::AlreadyExists { .. }) => {}
-                Err(other) => return Err(other.into()),
-            }
-        }
-        for (n, place) in places {
-            if let Some(finished) = desk.finished.get_mut(n) {
-                finished.stored = Some(place);
-            }
-        }
-        Ok(())
-    }
 }
 
 impl Desk {
-    fn id(&self) -> PartId {
+    pub(super) fn id(&self) -> PartId {
         self.part.id
     }
 

@@ -1,7 +1,7 @@
 //! The worker: claims tasks of one session, has them evaluated, commits how they ended, and leaves.
 //!
 //! 1. Look for segments; claim a few tasks of one by compare-and-swap on its ledger ([`queue`]).
-//! 2. Hand them to R one after the other; commit what ended while R goes on ([`hand`]).
+//! 2. Hand them to R one after the other; commit what ended while R goes on ([`hand`], [`placing`]).
 //! 3. Beat every few seconds, and learn from the manifest whether to go on ([`pulse`]).
 //! 4. With nothing to claim: look after the other workers, and wait ([`idle`]).
 
@@ -9,6 +9,7 @@ mod backup;
 pub mod evaluator;
 mod hand;
 mod idle;
+mod placing;
 pub mod pulse;
 mod queue;
 pub mod starting;
@@ -97,6 +98,8 @@ pub(crate) struct Worker {
     next_job: u64,
     signals: u64,
     mean_ms: Option<f64>,
+    /// How long it evaluated in all.
+    busy: Duration,
     held: backup::Held,
     /// R is being started: its first task has not begun.
     r_starts: bool,
@@ -191,6 +194,7 @@ pub async fn run(
         next_job: 0,
         signals: 0,
         mean_ms: None,
+        busy: Duration::ZERO,
         held: backup::Held::new(),
         r_starts: false,
         broken: None,
