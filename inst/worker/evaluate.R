@@ -33,14 +33,10 @@ future_version <- function() {
   }
 }
 
-# What one task leaves behind must not reach the next.
+# What one task leaves behind must not reach the next. What an element prints stays diverted, for the next one.
 tidy <- function() {
   if (length(globalenv())) {
     rm(list = ls(globalenv(), all.names = TRUE, sorted = FALSE), envir = globalenv())
-  }
-  # An element leaves its output diverted, for the next.
-  if (!the$diverted) {
-    end_sinks()
   }
 }
 
@@ -90,13 +86,16 @@ restore <- function() {
   }
 }
 
-evaluate <- function(kind, payload, shared, signal) {
-  on.exit(tidy())
+evaluate <- function(kind, payload, at) {
   if (kind == "element") {
-    return(evaluate_element(payload, shared, signal))
+    return(evaluate_element(payload, at))
   }
+  on.exit({
+    restore()
+    end_sinks()
+  })
   end_sinks()
-  if (kind == "future") evaluate_future(payload, signal) else evaluate_call(payload, signal)
+  if (kind == "future") evaluate_future(payload, at$signal) else evaluate_call(payload, at$signal)
 }
 
 assign_globals <- function(globals) {
@@ -117,7 +116,6 @@ relay_and_muffle <- function(cnd, signal) {
 }
 
 evaluate_future <- function(payload, signal) {
-  on.exit(restore())
   assign_globals(payload$globals)
   result <- tryCatch(
     withCallingHandlers(
@@ -156,9 +154,9 @@ attach_packages <- function(packages) {
   }
 }
 
-# The calls between the user's code and the error, as text.
-trace_of <- function(calls, skip) {
-  calls <- utils::head(calls, -2L)
+# The calls between the user's code and the error, as text. The last ones are those of handlers.
+trace_of <- function(calls, skip, handlers) {
+  calls <- utils::head(calls, -handlers)
   calls <- if (length(calls) > skip) calls[-seq_len(skip)] else calls
   text <- vapply(calls, function(call) paste(deparse(call, nlines = 1L), collapse = ""), "")
   utils::tail(substr(text, 1L, 200L), 30L)
@@ -171,7 +169,7 @@ guarded <- function(run, signal, on_condition) {
   tryCatch(
     withCallingHandlers(
       list(value = run()),
-      error = function(cnd) trace <<- trace_of(sys.calls(), depth + 10L),
+      error = function(cnd) trace <<- trace_of(sys.calls(), depth + 6L, 2L),
       condition = function(cnd) {
         if (is_immediate(cnd, "immediateCondition")) {
           relay_and_muffle(cnd, signal)
@@ -190,7 +188,6 @@ answer <- function(kept) {
 
 # A session's task: what it prints, says and warns goes to the worker's log.
 evaluate_call <- function(payload, signal) {
-  on.exit(restore())
   say <- function(cnd) {
     if (inherits(cnd, "warning")) {
       cat("Warning: ", conditionMessage(cnd), "\n", sep = "", file = stderr())
@@ -216,29 +213,47 @@ with_arguments <- function(fun, args) {
   eval(call("function", as.pairlist(alist(x = )), call))
 }
 
-# One element of a map: what it prints, says and warns goes back with its value.
-evaluate_element <- function(payload, shared, signal) {
-  said <- list()
-  keep <- function(cnd) {
-    if (inherits(cnd, "message")) {
-      said[[length(said) + 1L]] <<- cnd
-      tryInvokeRestart("muffleMessage")
-    } else if (inherits(cnd, "warning")) {
-      said[[length(said) + 1L]] <<- cnd
-      tryInvokeRestart("muffleWarning")
-    }
-  }
-  run <- function() {
-    attach_packages(shared$packages)
-    assign_globals(shared$globals)
-    with_seed(payload$seed)
-    shared$run(payload$x)
-  }
+# One element of a map: what it prints, says and warns goes back with its value. When it fails, recover() goes on.
+evaluate_element <- function(payload, at) {
+  shared <- at$shared
+  at$said <- at$trace <- NULL
+  at$depth <- sys.nframe() + 1L
   divert()
-  kept <- guarded(run, signal, keep)
+  at$doing <- "element"
+  attach_packages(shared$packages)
+  assign_globals(shared$globals)
+  with_seed(payload$seed)
+  # A list of one, as `NULL` is a value too.
+  kept <- list(value = shared$run(payload$x))
+  list(failed = FALSE, value = end_element(at, kept))
+}
+
+# Adds what the element said to what it left, and makes room for the next.
+end_element <- function(at, kept) {
+  at$doing <- "ending"
   kept$stdout <- diverted()
-  if (length(said)) {
-    kept$said <- said
+  kept$said <- at$said
+  tidy()
+  kept
+}
+
+note_error <- function(at, cnd) {
+  if (at$doing == "element") {
+    at$trace <- trace_of(sys.calls(), at$depth, 3L)
   }
-  answer(kept)
+}
+
+note_condition <- function(at, cnd) {
+  if (at$doing != "element") {
+    return()
+  }
+  if (is_immediate(cnd, "immediateCondition")) {
+    relay_and_muffle(cnd, at$signal)
+  } else if (inherits(cnd, "message")) {
+    at$said <- c(at$said, list(cnd))
+    tryInvokeRestart("muffleMessage")
+  } else if (inherits(cnd, "warning")) {
+    at$said <- c(at$said, list(cnd))
+    tryInvokeRestart("muffleWarning")
+  }
 }

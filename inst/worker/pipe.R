@@ -48,11 +48,20 @@ kinds <- c("future", "call", "element")
 serve <- function(pipe) {
   version <- c(R.version$major, sub("[.].*", "", R.version$minor), future_version())
   send(pipe, 5L, 0L, charToRaw(paste0(version, "\n", collapse = "")))
-  # What this R is at, for who catches what went wrong: one handler for many tasks costs less than one for each.
   at <- new.env()
+  at$signal <- function(cnd) send(pipe, 4L, at$number, pack(cnd))
   caught <- function(cnd) cnd
+  # Handlers for all tasks: new ones for each would cost more than a small element does.
   repeat {
-    cnd <- tryCatch(serve_on(pipe, at), error = caught, interrupt = caught)
+    cnd <- tryCatch(
+      withCallingHandlers(
+        serve_on(pipe, at),
+        error = function(cnd) note_error(at, cnd),
+        condition = function(cnd) note_condition(at, cnd)
+      ),
+      error = caught,
+      interrupt = caught
+    )
     if (is.null(cnd)) {
       return()
     }
@@ -60,6 +69,7 @@ serve <- function(pipe) {
   }
 }
 
+# Goes on after what ended a task, or what this R did around it.
 recover <- function(pipe, at, cnd) {
   if (at$doing == "reading") {
     # A stream that cannot be read leaves the pipe at an unknown place: say so and end.
@@ -68,14 +78,22 @@ recover <- function(pipe, at, cnd) {
   }
   if (inherits(cnd, "interrupt")) {
     cnd <- simpleError("the task was interrupted")
-  } else if (at$doing != "packing") {
+  } else if (!at$doing %in% c("element", "packing")) {
     stop(cnd)
   }
+  left <- if (at$doing == "element") {
+    end_element(at, list(condition = cnd, trace = at$trace))
+  } else if (at$kind == "future") {
+    cnd
+  } else {
+    list(condition = cnd)
+  }
   # What cannot be sent back is the task's failure, not the end of R.
-  send(pipe, 2L, at$number, pack(if (at$kind == "future") cnd else list(condition = cnd)))
+  bytes <- tryCatch(pack(left), error = function(cnd) pack(list(condition = cnd)))
+  send(pipe, 2L, at$number, bytes)
 }
 
-# Evaluates tasks until the pipe ends.
+# Evaluates tasks until the pipe ends. `at` is what it is at, for who catches what goes wrong.
 serve_on <- function(pipe, at) {
   repeat {
     at$doing <- "waiting"
@@ -92,15 +110,14 @@ serve_on <- function(pipe, at) {
       restore()
       next
     }
-    at$doing <- "evaluating"
-    signal <- function(cnd) send(pipe, 4L, number, pack(cnd))
+    at$doing <- "preparing"
     # Told with the first task, by this R and all others: the client says it once.
     for (words in the$missing) {
-      signal(warningCondition(words, class = "starburst_warning_worker", call = NULL))
+      at$signal(warningCondition(words, class = "starburst_warning_worker", call = NULL))
     }
     the$missing <- NULL
     kind <- at$kind <- kinds[[head[[2L]] + 1L]]
-    answer <- evaluate(kind, payload, at$shared, signal)
+    answer <- evaluate(kind, payload, at)
     at$doing <- "packing"
     bytes <- pack(answer$value)
     at$doing <- "sending"

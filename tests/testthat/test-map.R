@@ -129,6 +129,19 @@ test_that("an error keeps its class and the other values", {
   expect_identical(collected[[3]], 3L)
 })
 
+test_that("the calls that led to an error are kept with it, and no others", {
+  left <- map(
+    1,
+    function(x) {
+      inner <- function(y) stop("bad ", y)
+      inner(x)
+    },
+    .on_error = "collect"
+  )[[1]]
+  expect_identical(left$trace_calls, c("fun(x)", "inner(x)", "stop(\"bad \", y)"))
+  expect_identical(conditionCall(left), quote(inner(x)))
+})
+
 test_that("random numbers depend on set.seed() and not on the workers, and R's own are not touched", {
   draw <- function(...) map(1:4, function(i) runif(1), ...)
   withr::with_seed(1, {
