@@ -199,11 +199,13 @@ impl Client {
         }
     }
 
-    /// Appends all waiting tasks to the log.
+    /// Appends the tasks that wait now to the log. Those that come meanwhile are gathered for the next time: one by one
+    /// they would make as many segments as requests fit into the time, with a few tasks each.
     async fn write_waiting(&self) -> Result<(), Error> {
         // One writer at a time keeps this client's tasks in order.
         let mut unsettled = self.writing.lock().await;
-        loop {
+        let target = self.buffer.lock().next;
+        while self.buffer.lock().first < target {
             // A segment whose fate is not known is tried again as it is, so that it exists once.
             if unsettled.is_none() {
                 *unsettled = self.cut_segment().await?;
@@ -224,6 +226,7 @@ impl Client {
             self.look_now.notify_one();
             self.fleet_now.notify_one();
         }
+        Ok(())
     }
 
     /// Waits for the chunks that the first waiting tasks need, and makes a segment of them.

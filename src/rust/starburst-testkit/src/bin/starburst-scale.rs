@@ -38,7 +38,14 @@ fn main() {
         }
     }
     let idle = Duration::from_secs(3_600);
-    let load = Load { workers: 10, tasks: 0, length: each(0), idle, round_trip_ms: 100 };
+    let load = Load {
+        workers: 10,
+        tasks: 0,
+        apart: Duration::ZERO,
+        length: each(0),
+        idle,
+        round_trip_ms: 100,
+    };
     let cost = carry(load);
     println!(
         "\nA worker with nothing to do makes {} requests an hour, which cost {:.4} USD.",
@@ -58,7 +65,14 @@ fn tail(ms: u64) -> Length {
 #[allow(clippy::disallowed_methods)] // how long this takes is told to whoever waits for it
 fn print(workers: u32, tasks: u32, length: Length) {
     let began = Instant::now();
-    let load = Load { workers, tasks, length, idle: Duration::ZERO, round_trip_ms: 100 };
+    let load = Load {
+        workers,
+        tasks,
+        apart: Duration::ZERO,
+        length,
+        idle: Duration::ZERO,
+        round_trip_ms: 100,
+    };
     let words = match length {
         Length::Each(each) if each.is_zero() => "no work".to_owned(),
         Length::Each(each) => format!("{} s", each.as_secs()),

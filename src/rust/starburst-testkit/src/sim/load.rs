@@ -41,8 +41,10 @@ pub enum Length {
 pub struct Load {
     /// Workers, all started at once.
     pub workers: u32,
-    /// Tasks, all submitted at once.
+    /// Tasks.
     pub tasks: u32,
+    /// The time between two submissions; none when all are submitted at once.
+    pub apart: Duration,
     /// How long they take.
     pub length: Length,
     /// How long the workers are watched when there are no tasks.
@@ -111,6 +113,9 @@ async fn carry_here(load: Load) -> Cost {
     let lengths: Vec<Duration> = (0..load.tasks).map(|_| site.draw(load.length)).collect();
     for length in &lengths {
         client.submit(task(*length)).unwrap();
+        if !load.apart.is_zero() {
+            clock.sleep(load.apart).await;
+        }
     }
     client.flush().await.unwrap();
     let submitted = clock.now().since(began);
