@@ -8,18 +8,10 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#ifdef __linux__
-#include <sys/mman.h>
-#include <unistd.h>
-#endif
 
 #define BUFFER 65536
 /* From here on bytes go past the buffer. */
 #define DIRECT 4096
-/* R reads and writes vectors in pieces of so many elements. */
-#define PIECE 8096
-/* From here on a vector is worth large pages. */
-#define HUGE_MIN (4u << 20)
 #define MESSAGE 1024
 
 typedef int (*write_fn)(void *sink, const uint8_t *bytes, size_t count);
@@ -36,8 +28,6 @@ typedef struct {
   int failed;
   char *message;
   size_t at, held;
-  /* Where the vector goes on that is being read past the buffer. */
-  uint8_t *goes_on;
   uint8_t buffer[BUFFER];
 } stream;
 
@@ -81,28 +71,7 @@ static void out_char(R_outpstream_t st, int c) {
   out_bytes(st, &byte, 1);
 }
 
-/* The memory of a new large vector is touched for the first time by what is read into it, a page at a time, which takes
- * longer than reading. The system is asked for large pages: a hint, whatever it makes of it. The vector's length is
- * what was read last. */
-static void hint(stream *s, uint8_t *to, size_t n) {
-#if defined(__linux__) && defined(MADV_HUGEPAGE)
-  int begins = to != s->goes_on;
-  s->goes_on = to + n;
-  if (!begins || n % PIECE != 0 || s->at < sizeof(uint32_t)) return;
-  uint32_t length;
-  memcpy(&length, s->buffer + s->at - sizeof(length), sizeof(length));
-  size_t bytes = (size_t)length * (n / PIECE);
-  if (bytes < HUGE_MIN || bytes < n) return;
-  uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-  uintptr_t from = ((uintptr_t)to + page - 1) / page * page, end = ((uintptr_t)to + bytes) / page * page;
-  if (from < end) madvise((void *)from, end - from, MADV_HUGEPAGE);
-#else
-  (void)s, (void)to, (void)n;
-#endif
-}
-
 static void take_across(stream *s, uint8_t *to, size_t n) {
-  if (n >= DIRECT) hint(s, to, n);
   size_t ready = s->held - s->at;
   size_t now = ready < n ? ready : n;
   memcpy(to, s->buffer + s->at, now);
