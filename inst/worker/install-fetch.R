@@ -29,10 +29,7 @@ binary_name <- function(os_release = "/etc/os-release") {
 address_here <- function(address, system = binary_name()) {
   address <- sub("/+$", "", address)
   manager <- "^(https?://(packagemanager[.]posit[.]co|p3m[.]dev)/[^/]+)/(latest|[0-9]{4}-[0-9]{2}-[0-9]{2})$"
-  if (nzchar(system) && grepl(manager, address)) {
-    return(sub(manager, paste0("\\1/__linux__/", system, "/\\3"), address))
-  }
-  address
+  if (nzchar(system)) sub(manager, paste0("\\1/__linux__/", system, "/\\3"), address) else address
 }
 
 # The archive of one commit of a repository on a forge.
@@ -91,29 +88,58 @@ index_of <- function(address) {
   )
 }
 
-# Fetches everything. A list with `file`, a path for each row, or with `failure` and what it is `about`.
+# So many packages are on their way at once.
+fetch_at_once <- 8L
+
+# Fetches everything, several packages side by side. A list with `file`, a path for each row, or with `failure` and what
+# it is `about`.
 fetch_all <- function(rows, repositories, folder, tell) {
   options(HTTPUserAgent = user_agent(), timeout = max(600, getOption("timeout")))
   into <- file.path(folder, "sources")
   dir.create(into, showWarnings = FALSE)
+  repositories_of <- function(row) Filter(nzchar, unique(c(row$repository, repositories)))
+  # Asked once, before the processes that fetch: each of those would ask anew. Others are asked if they are needed.
   indexes <- new.env()
-  files <- character(nrow(rows))
-  for (i in seq_len(nrow(rows))) {
+  for (i in which(!rows$source %in% c("local", "github", "gitlab"))) {
+    lapply(utils::head(repositories_of(rows[i, ]), 1L), index_at, indexes)
+  }
+  fetch_one <- function(i) {
     row <- rows[i, ]
     tell("Fetching", i - 1L, nrow(rows), row$package)
-    found <- switch(
+    switch(
       row$source,
       local = file.path(folder, "archives", paste0(row$package, "_", row$version, ".tar.gz")),
       github = ,
       gitlab = fetch_commit(row, into),
-      fetch_version(row, unique(c(row$repository, repositories)), indexes, into)
+      fetch_version(row, repositories_of(row), indexes, into)
     )
-    if (is.list(found)) {
-      return(found)
-    }
-    files[[i]] <- found
   }
-  list(file = files)
+  found <- suppressWarnings(parallel::mclapply(
+    seq_len(nrow(rows)),
+    fetch_one,
+    mc.cores = fetch_at_once,
+    mc.preschedule = FALSE
+  ))
+  for (i in seq_along(found)) {
+    if (is.list(found[[i]])) {
+      return(found[[i]])
+    }
+    if (!is.character(found[[i]]) || inherits(found[[i]], "try-error")) {
+      words <- "package `%s` cannot be fetched: %s"
+      why <- if (is.null(found[[i]])) "the process that fetched it was killed" else trimws(found[[i]])
+      return(about_machine(words, rows$package[[i]], why))
+    }
+  }
+  list(file = as.character(found))
+}
+
+# What a repository has, asked for once. NULL if it does not answer.
+index_at <- function(repository, indexes) {
+  address <- address_here(repository)
+  if (is.null(indexes[[address]])) {
+    indexes[[address]] <- list(index_of(address))
+  }
+  indexes[[address]][[1L]]
 }
 
 about_package <- function(...) list(about = "package", failure = sprintf(...))
@@ -123,15 +149,11 @@ about_machine <- function(...) list(about = "machine", failure = sprintf(...))
 # a list that says why there is none.
 fetch_version <- function(row, repositories, indexes, into) {
   name <- paste0(row$package, "_", row$version, ".tar.gz")
-  repositories <- repositories[nzchar(repositories)]
   other <- NULL
   silent <- character()
   for (repository in repositories) {
     address <- address_here(repository)
-    if (is.null(indexes[[address]])) {
-      indexes[[address]] <- list(index_of(address))
-    }
-    index <- indexes[[address]][[1]]
+    index <- index_at(repository, indexes)
     if (is.null(index)) {
       silent <- c(silent, repository)
       next

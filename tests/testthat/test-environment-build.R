@@ -67,6 +67,18 @@ test_that("a local package travels as source and is installed anew when it chang
   expect_equal(built()$installed, c(2, 1))
 })
 
+test_that("a package under development travels as it is in its folder", {
+  skip_if_not_installed("pkgload")
+  local_store()
+  local_hosts()
+  source <- write_source(withr::local_tempdir(), "sbdevel", "0.1", c = TRUE, says = "as it was loaded")
+  pkgload::load_all(source, quiet = TRUE)
+  withr::defer(pkgload::unload("sbdevel"))
+  expect_identical(starburst_environment("sbdevel")$source, "local")
+  session <- local_session(environment = "sbdevel")
+  expect_equal(suppressMessages(ask(session, "sbdevel")), "sbdevel as it was loaded")
+})
+
 test_that("a package that cannot be installed is one clear error, remembered until it is forgotten", {
   local_store()
   local_hosts()
@@ -133,8 +145,7 @@ test_that("packages come from a server", {
   local_store()
   local_hosts()
   out <- withr::local_tempfile()
-  script <- "import http.server,sys;s=http.server.ThreadingHTTPServer(('127.0.0.1',0),lambda *a:http.server.SimpleHTTPRequestHandler(*a,directory=sys.argv[1]));f=open(sys.argv[2]+'.part','w');f.write(f'{s.server_port} {__import__(\"os\").getpid()}');f.close();__import__('os').rename(sys.argv[2]+'.part',sys.argv[2]);s.serve_forever()"
-  words <- c("-u", "LD_LIBRARY_PATH", python, "-c", script, test_repository(), out)
+  words <- c("-u", "LD_LIBRARY_PATH", python, test_path("package-server.py"), test_repository(), out)
   system2("env", shQuote(words), wait = FALSE, stdout = FALSE, stderr = FALSE)
   wait_for(function() file.exists(out))
   told <- scan(out, quiet = TRUE)
@@ -142,6 +153,8 @@ test_that("packages come from a server", {
   address <- sprintf("http://127.0.0.1:%.0f", told[[1]])
   session <- session_with(needs_of("sbright", list(sbtext = "1.0"), address))
   expect_equal(suppressMessages(ask(session, c("sbright", "sbtext"))), c("sbright 1.0", "sbtext 1.0"))
+  # They are fetched side by side.
+  expect_gt(scan(paste0(out, ".most"), quiet = TRUE), 1)
   nobody <- session_with(needs_of("sbone", repository = "http://127.0.0.1:9"))
   expect_error(
     suppressMessages(ask(nobody, "sbone")),

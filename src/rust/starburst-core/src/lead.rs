@@ -1,21 +1,17 @@
 //! Leadership: of all that could start workers for a detached session, one does.
 //!
 //! Clients and, where workers can start others, one client inside a worker: each asks for the lead before it starts any.
-//! The lead is one object, taken and renewed by compare-and-swap. Whoever has seen it unchanged for the lease, on its
-//! own clock, may take it, as with the tasks of a silent worker. Two that believe to lead at once do no harm but start
-//! a few workers too many, which the next round does not repeat.
+//! Two that believe to lead at once do no harm but start a few workers too many, which the next round does not repeat.
 use crate::{
-    clock::{Clock, Monotonic},
+    clock::Monotonic,
     cost::Tally,
     envelope::Kind,
     error::Error,
-    ids::{ClientId, Ids, Nonce},
-    key::SessionKeys,
-    store::{ETag, Store},
-    update::{self, Record},
+    held::{self, Ground, Held, Sightings},
+    ids::{ClientId, Nonce},
+    update::Record,
 };
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
 
 /// The lead of a session.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -39,25 +35,23 @@ impl Record for Lead {
     }
 }
 
-/// Where the lead is, and by what time it is judged.
-#[derive(Debug, Clone, Copy)]
-pub struct Ground<'a> {
-    /// The session's store.
-    pub store: &'a dyn Store,
-    /// The session.
-    pub keys: &'a SessionKeys,
-    /// Time.
-    pub clock: &'a dyn Clock,
-    /// Randomness.
-    pub ids: &'a dyn Ids,
-    /// Whoever has not renewed it for so long may lose it.
-    pub lease: Duration,
+impl Held for Lead {
+    type Holder = ClientId;
+    fn vacant() -> Self {
+        Self { write: Nonce(0), holder: None, spent: None }
+    }
+    fn holder(&self) -> Option<&ClientId> {
+        self.holder.as_ref()
+    }
+    fn set_holder(&mut self, holder: Option<ClientId>) {
+        self.holder = holder;
+    }
 }
 
-/// What one candidate has seen of the lead.
+/// What one candidate knows of the lead.
 #[derive(Debug, Default)]
 pub struct Leadership {
-    seen: Option<(ETag, Monotonic)>,
+    seen: Sightings,
     renewed: Option<Monotonic>,
     kept: Option<Tally>,
 }
@@ -84,52 +78,20 @@ impl Leadership {
             return Ok(true);
         }
         self.renewed = None;
-        let key = on.keys.lead();
-        let found = update::read::<Lead>(on.store, &key).await?;
-        if let Some(lead) = &found
-            && lead.value.holder.as_ref().is_some_and(|holder| holder != me)
-            && !self.is_stale(lead.etag.as_ref(), now, on.lease)
-        {
+        let keep = |lead: &mut Lead| lead.spent = spent.or(lead.spent);
+        let Some((taken, lead)) = self.seen.take(on, me, keep).await? else {
             return Ok(false);
-        }
-        let before = found.as_ref().map(|lead| lead.value.write);
-        let missing = || Some(Lead { write: Nonce(0), holder: None, spent: None });
-        let take = |lead: &mut Lead| {
-            // Whoever changed it meanwhile was faster.
-            let same = before.unwrap_or(Nonce(0)) == lead.write;
-            same.then(|| {
-                lead.holder = Some(me.clone());
-                lead.spent = spent.or(lead.spent);
-            })
         };
-        let (taken, lead) = update::update(on.store, on.ids, &key, found, missing, take).await?;
-        self.renewed = taken.map(|()| now);
-        self.kept = lead.value.spent;
-        Ok(taken.is_some())
-    }
-
-    /// Whether it has stood still for the lease, as this candidate saw it.
-    fn is_stale(&mut self, etag: Option<&ETag>, now: Monotonic, lease: Duration) -> bool {
-        match &self.seen {
-            Some((seen, since)) if Some(seen) == etag => now.since(*since) >= lease,
-            Some(_) | None => {
-                self.seen = etag.map(|etag| (etag.clone(), now));
-                false
-            }
-        }
+        self.renewed = taken.then_some(now);
+        self.kept = lead.spent;
+        Ok(taken)
     }
 
     /// Lays the lead down, so that another can take it at once. Where that fails it ends with its lease.
     pub async fn lay_down(&mut self, on: &Ground<'_>, me: &ClientId, spent: Option<Tally>) {
-        if self.renewed.take().is_none() {
-            return;
+        if self.renewed.take().is_some() {
+            let keep = |lead: &mut Lead| lead.spent = spent.or(lead.spent);
+            held::lay_down(on, me, keep).await;
         }
-        let drop = |lead: &mut Lead| {
-            (lead.holder.as_ref() == Some(me)).then(|| {
-                lead.holder = None;
-                lead.spent = spent.or(lead.spent);
-            })
-        };
-        let _ = update::update(on.store, on.ids, &on.keys.lead(), None, || None, drop).await;
     }
 }

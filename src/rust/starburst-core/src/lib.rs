@@ -14,6 +14,7 @@ pub mod envelope;
 pub mod environment;
 pub mod error;
 pub mod heartbeat;
+pub mod held;
 pub mod ids;
 pub mod key;
 pub mod launch;

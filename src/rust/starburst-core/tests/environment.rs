@@ -10,14 +10,9 @@ use common::{
 use starburst_core::{
     client::SessionConfig,
     clock::Clock,
-    environment::{
-        Need, Needs, Source,
-        lease::{self, Candidate, Ground},
-        look,
-        prepare::Preparation,
-        publish::publish,
-    },
+    environment::{Need, Needs, Source, lease, look, prepare::Preparation, publish::publish},
     error::Error,
+    held::{Ground, Sightings},
     ids::{EnvironmentId, PlatformId, WorkerId},
     key::EnvironmentKeys,
     pace::Pace,
@@ -149,12 +144,12 @@ async fn whoever_leaves_hands_over_at_once() {
     let (me, other) = (WorkerId::parse("me").unwrap(), WorkerId::parse("other").unwrap());
     let key = keys.lease(&platform());
     let (store, clock, ids) = (&*town.lab.store, &*town.lab.clock, &*town.lab.ids);
-    let on = Ground { store, key: &key, clock, ids, lease: LEASE };
-    let (mut mine, mut others) = (Candidate::default(), Candidate::default());
-    assert!(mine.ask(&on, &me).await.unwrap());
-    assert!(!others.ask(&on, &other).await.unwrap());
+    let on = Ground { store, key, clock, ids, lease: LEASE };
+    let (mut mine, mut others) = (Sightings::default(), Sightings::default());
+    assert!(lease::ask(&mut mine, &on, &me).await.unwrap());
+    assert!(!lease::ask(&mut others, &on, &other).await.unwrap());
     lease::lay_down(&on, &me).await;
-    assert!(others.ask(&on, &other).await.unwrap());
+    assert!(lease::ask(&mut others, &on, &other).await.unwrap());
     // What is no longer its own is not renewed, and not laid down.
     assert!(!lease::renew(&on, &me, &Default::default()).await.unwrap());
     lease::lay_down(&on, &me).await;

@@ -6,9 +6,10 @@ use common::{Lab, completed, late::Late, on_ecs, seconds, submit};
 use parking_lot::Mutex;
 use starburst_core::{
     clock::{Clock, Monotonic},
+    held::Ground,
     ids::{ClientId, SessionId},
     key::{Key, SessionKeys},
-    lead::{Ground, Leadership},
+    lead::Leadership,
     manifest::Lifetime,
     pace::Pace,
 };
@@ -146,7 +147,8 @@ async fn contest(seed: u64) -> usize {
     });
     let store = Late { inner, clock: clock.clone(), dice: dice.clone(), most: LATE };
     let keys = SessionKeys::new(SessionId::parse("s").unwrap());
-    let ground = Ground { store: &store, keys: &keys, clock: &*clock, ids: &*dice, lease: LEASE };
+    let ground =
+        Ground { store: &store, key: keys.lead(), clock: &*clock, ids: &*dice, lease: LEASE };
     let story = Mutex::new(Story::default());
     let candidate = async |who: usize| {
         let (me, mut leadership) = (ClientId::fresh(&*dice), Leadership::default());

@@ -13,11 +13,14 @@ use starburst_core::{
     uploads::Uploads,
 };
 use std::{
+    collections::VecDeque,
     ffi::{CStr, c_char, c_void},
     sync::Arc,
 };
 
 const MESSAGE: usize = 1024;
+/// So many values behind the one that is read are on their way: the first chunk of each takes a while to come.
+const VALUES_AHEAD: usize = 3;
 /// What the shim answers when Ctrl-C came in between.
 const INTERRUPTED: i32 = 2;
 
@@ -99,6 +102,10 @@ fn text(message: &[c_char; MESSAGE]) -> String {
 /// Serialized values, fetched as they are read.
 struct Source<'a> {
     materials: &'a [Option<Material>],
+    /// Those whose fetching has begun, with their places.
+    ahead: VecDeque<(usize, Pieces)>,
+    /// The first whose fetching has not.
+    rest: usize,
     pieces: Pieces,
     current: Bytes,
     error: Option<RError>,
@@ -106,6 +113,25 @@ struct Source<'a> {
 }
 
 impl Source<'_> {
+    /// Goes on to a value. `false` when there is none at this place.
+    fn go_to(&mut self, which: usize) -> bool {
+        while self.rest <= which + VALUES_AHEAD {
+            let Some(material) = self.materials.get(self.rest) else { break };
+            if let Some(material) = material {
+                self.ahead.push_back((self.rest, material.pieces()));
+            }
+            self.rest += 1;
+        }
+        if self.ahead.front().is_none_or(|(place, _)| *place != which) {
+            return false;
+        }
+        let Some((_, pieces)) = self.ahead.pop_front() else {
+            return false;
+        };
+        (self.pieces, self.current) = (pieces, Bytes::new());
+        true
+    }
+
     fn read(&mut self, mut to: &mut [u8]) -> usize {
         let mut count = 0;
         while !to.is_empty() {
@@ -149,22 +175,15 @@ extern "C" fn read(source: *mut c_void, bytes: *mut u8, count: usize) -> usize {
 extern "C" fn next_value(source: *mut c_void, which: usize) -> i32 {
     // SAFETY: as for `read`.
     let source = unsafe { &mut *source.cast::<Source<'_>>() };
-    match source.materials.get(which) {
-        Some(Some(material)) => {
-            source.pieces = material.pieces();
-            source.current = Bytes::new();
-            1
-        }
-        Some(None) | None => 0,
-    }
+    i32::from(source.go_to(which))
 }
 
-/// Reads values, one chunk in memory at a time; `NULL` where there is none.
+/// Reads values, a few chunks of each in memory at a time; `NULL` where there is none.
 pub(crate) fn unpack_each(materials: &[Option<Material>]) -> Result<List> {
     let list = List::new(materials.len());
     let pieces = Pieces::none();
-    let mut source =
-        Source { materials, pieces, current: Bytes::new(), error: None, looks: Looks::new() };
+    let (ahead, current, looks) = (VecDeque::new(), Bytes::new(), Looks::new());
+    let mut source = Source { materials, ahead, rest: 0, pieces, current, error: None, looks };
     let mut message = [0 as c_char; MESSAGE];
     let lent: *mut Source<'_> = &mut source;
     // SAFETY: called on R's thread; list, source and message outlive the call.

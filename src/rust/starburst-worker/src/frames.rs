@@ -36,6 +36,22 @@ pub(crate) enum Said {
     Unfed { number: u64, error: Error },
 }
 
+impl Said {
+    /// About how many bytes R wrote to say it.
+    pub(crate) fn written(&self) -> usize {
+        HEADER
+            + match self {
+                Self::Ended {
+                    outcome: Outcome::Value(payload) | Outcome::Error(payload), ..
+                } => payload.inline_len(),
+                Self::Signal { condition, .. } => condition.len(),
+                Self::Ended { outcome: Outcome::Unreadable(_), .. }
+                | Self::Ready { .. }
+                | Self::Unfed { .. } => 0,
+            }
+    }
+}
+
 /// Why a job was not written.
 #[derive(Debug)]
 pub(crate) enum WriteError {

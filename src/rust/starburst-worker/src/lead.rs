@@ -3,9 +3,10 @@ use starburst_aws::{account::Account, ecs::EcsLauncher};
 use starburst_core::{
     client::{Client, Deps},
     compute::Compute,
+    held::Ground,
     ids::ClientId,
     key::SessionKeys,
-    lead::{Ground, Leadership},
+    lead::Leadership,
     manifest::{Lifetime, Manifest},
 };
 use std::sync::Arc;
@@ -43,7 +44,7 @@ pub(crate) async fn stand_by(
     loop {
         let ground = Ground {
             store: &*store,
-            keys: &keys,
+            key: keys.lead(),
             clock: &*clock,
             ids: &*ids,
             lease: manifest.pace.lease,

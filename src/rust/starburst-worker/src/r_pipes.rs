@@ -85,12 +85,12 @@ pub(crate) fn read_answers(
                     break;
                 }
             }
-            let answers = heard.len();
+            let (answers, bytes) = (heard.len(), heard.iter().map(Said::written).sum());
             if answers > 0 && saying.blocking_send(Ok(heard)).is_err() {
                 return;
             }
             match end {
-                None => pauses.after(answers),
+                None => pauses.after(answers, bytes),
                 Some(Ok(())) => return,
                 Some(Err(error)) => {
                     let _ = saying.blocking_send(Err(error));
@@ -102,7 +102,8 @@ pub(crate) fn read_answers(
 }
 
 /// Leaves R alone for a moment where its tasks are tiny: then one look finds the answers of many, and neither side
-/// wakes the other for each. Not while it prints: what it printed is told apart by when it answers.
+/// wakes the other for each. Not while it prints: what it printed is told apart by when it answers; and not while so much
+/// comes that its pipe would be full.
 #[derive(Debug)]
 struct Pauses {
     log: PathBuf,
@@ -122,14 +123,14 @@ impl Pauses {
         std::fs::metadata(&self.log).map_or(0, |m| m.len())
     }
 
-    /// So many answers were read since the last call.
-    fn after(&mut self, answers: usize) {
+    /// So many answers were read since the last call, of so many bytes.
+    fn after(&mut self, answers: usize, bytes: usize) {
         let (now, printed) = (Instant::now(), self.log_len());
         let many = u32::try_from(answers).unwrap_or(u32::MAX);
         let quick = now.duration_since(self.since) < PAUSE * many;
         let quiet = printed == self.printed;
         (self.since, self.printed) = (now, printed);
-        if quick && quiet {
+        if quick && quiet && bytes <= BUFFER / 4 {
             thread::sleep(PAUSE);
         }
     }
@@ -150,7 +151,9 @@ mod tests {
     fn numbers(heard: &[Said]) -> Vec<u64> {
         let number = |said: &Said| match said {
             Said::Ended { number, outcome: Outcome::Value(_) } => *number,
-            other => panic!("{other:?}"),
+            Said::Ended { .. } | Said::Ready { .. } | Said::Signal { .. } | Said::Unfed { .. } => {
+                panic!("{said:?}")
+            }
         };
         heard.iter().map(number).collect()
     }

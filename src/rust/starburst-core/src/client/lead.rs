@@ -1,6 +1,6 @@
 //! Whether this client starts the workers of its session.
 use super::Client;
-use crate::{compute::Compute, error::Error, lead::Ground, manifest::Lifetime};
+use crate::{compute::Compute, error::Error, held::Ground, manifest::Lifetime};
 
 impl Client {
     /// Whether this client is the one to start workers now.
@@ -22,7 +22,7 @@ impl Client {
     fn ground(&self) -> Ground<'_> {
         Ground {
             store: &*self.deps.store,
-            keys: &self.keys,
+            key: self.keys.lead(),
             clock: &*self.deps.clock,
             ids: &*self.deps.ids,
             lease: self.pace().lease,

@@ -1,6 +1,6 @@
 //! Making an environment ready on a worker: fetch it, or install it, or wait for the one that does.
 use super::{
-    lease::{self, BuildLease, Candidate, Ground, Progress},
+    lease::{self, BuildLease, Progress},
     library::{self, Failure, Installed, Library},
     look,
     needs::{Need, Needs},
@@ -10,6 +10,7 @@ use crate::{
     clock::{Clock, Monotonic},
     envelope::{self, Kind},
     error::Error,
+    held::{Ground, Sightings},
     ids::{Ids, ObjectId, PlatformId, WorkerId},
     key::{EnvironmentKeys, Key},
     pace::Pace,
@@ -114,7 +115,7 @@ impl Preparation<'_> {
     /// # Errors
     /// [`Error::Environment`] when it cannot be made, or a failure of the store.
     pub async fn run(&mut self) -> Result<PathBuf, Error> {
-        let mut candidate = Candidate::default();
+        let mut seen = Sightings::default();
         let mut damaged = 0;
         loop {
             if let Some(library) = self.library().await? {
@@ -137,8 +138,8 @@ impl Preparation<'_> {
             }
             let key = self.keys.lease(&self.platform);
             let (store, clock, ids) = self.seams();
-            let ground = ground(&*store, &*clock, &*ids, &key, &self.pace);
-            if !candidate.ask(&ground, &self.me.clone()).await? {
+            let ground = ground(&*store, &*clock, &*ids, key, &self.pace);
+            if !lease::ask(&mut seen, &ground, &self.me).await? {
                 clock.sleep(self.pace.patrol).await;
                 continue;
             }
@@ -156,7 +157,7 @@ impl Preparation<'_> {
     pub async fn give_up(&mut self) {
         let key = self.keys.lease(&self.platform);
         let (store, clock, ids) = self.seams();
-        lease::lay_down(&ground(&*store, &*clock, &*ids, &key, &self.pace), &self.me).await;
+        lease::lay_down(&ground(&*store, &*clock, &*ids, key, &self.pace), &self.me).await;
     }
 
     fn seams(&self) -> (Arc<dyn Store>, Arc<dyn Clock>, Arc<dyn Ids>) {
@@ -287,7 +288,7 @@ fn ground<'a>(
     store: &'a dyn Store,
     clock: &'a dyn Clock,
     ids: &'a dyn Ids,
-    key: &'a Key,
+    key: Key,
     pace: &Pace,
 ) -> Ground<'a> {
     Ground { store, key, clock, ids, lease: pace.lease }
