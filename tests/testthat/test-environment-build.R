@@ -71,7 +71,7 @@ test_that("a package under development travels as it is in its folder", {
   skip_if_not_installed("pkgload")
   local_store()
   local_hosts()
-  source <- write_source(withr::local_tempdir(), "sbdevel", "0.1", c = TRUE, says = "as it was loaded")
+  source <- write_source(withr::local_tempdir(), "sbdevel", "0.1", says = "as it was loaded")
   pkgload::load_all(source, quiet = TRUE)
   withr::defer(pkgload::unload("sbdevel"))
   expect_identical(starburst_environment("sbdevel")$source, "local")
