@@ -38,7 +38,7 @@ each_future <- function(x, fun) {
 }
 
 starburst_backend <- function() {
-  cluster <- NULL
+  cluster <- session <- NULL
   list(
     start = function(workers) {
       library(starburst)
@@ -54,7 +54,17 @@ starburst_backend <- function() {
     # The others make no random number streams either.
     map = function(x, fun, ...) cluster$map(x, fun, ..., .seed = FALSE),
     futures = each_future,
+    # Until all elements are in the store; nobody waits for their values.
+    hand_over = function(x, fun) {
+      session <<- starburst_session(workers = 2, launch_type = "LOCAL")
+      ids <- session$map(x, fun, .seed = FALSE)
+      session$flush()
+      ids
+    },
     stop = function() {
+      if (!is.null(session)) {
+        session$cleanup(force = TRUE)
+      }
       if (is.null(cluster)) future::plan(future::sequential) else cluster$shutdown()
     }
   )

@@ -53,6 +53,20 @@ workloads <- list(
     ),
     run = function(b) identical(b$map(1:1000000, identity), as.list(1:1000000))
   ),
+  submit_1000000 = workload(
+    "1,000,000 elements handed over to a session, until all are in the store",
+    1e6,
+    rounds = 1,
+    without = c(
+      "starburst, S3 0 ms" = "as 20 ms",
+      "starburst, S3 100 ms" = "as 20 ms",
+      multisession = "its map returns with the values",
+      parLapply = "its map returns with the values",
+      batchtools = "its map returns with the values",
+      sequential = "its map returns with the values"
+    ),
+    run = function(b) length(b$hand_over(1:1000000, identity)) == 1e6
+  ),
   short_20 = workload("20 tasks of 0.1 s", 20, run = function(b) {
     length(b$map(1:20, environment_free(function(i) Sys.sleep(0.1)))) == 20
   }),
@@ -74,13 +88,15 @@ workloads <- list(
     50,
     plan = TRUE,
     rounds = 1,
-    without = c(batchtools = "it compresses and writes the global anew for each future"),
+    without = c(
+      batchtools = "it compresses and writes the global anew for each future",
+      parLapply = "its users export globals by hand, once for each worker"
+    ),
     run = function(b) {
+      # As in a script: future would send what is in a function's own environment twice, with it and as a global.
       set.seed(1)
-      shared <- stats::runif(25e6)
-      # Nothing else is in reach of the function: the vector would travel twice.
-      fun <- function(i) shared[[i]]
-      environment(fun) <- list2env(list(shared = shared), parent = globalenv())
+      shared <<- stats::runif(25e6)
+      fun <- environment_free(function(i) shared[[i]])
       identical(unlist(b$futures(1:50, fun)), shared[1:50])
     }
   ),

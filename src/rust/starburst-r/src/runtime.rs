@@ -29,7 +29,8 @@ pub(crate) fn runtime() -> Result<&'static Runtime> {
     }
     let made = Builder::new_multi_thread()
         .worker_threads(2)
-        .max_blocking_threads(64)
+        // Each keeps memory of its own for what it has read or written.
+        .max_blocking_threads(8)
         .enable_all()
         .thread_name("starburst")
         .on_thread_start(leave_signals_to_r)

@@ -46,7 +46,8 @@ fn main() -> ExitCode {
     let _ = rustix::process::setsid();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
-        .max_blocking_threads(16)
+        // Each keeps memory of its own for what it has read or written.
+        .max_blocking_threads(8)
         .enable_all()
         .build();
     let outcome = match runtime {
