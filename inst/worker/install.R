@@ -6,6 +6,8 @@ local({
   for (script in c("install-fetch.R", "install-run.R", "install-words.R")) {
     sys.source(file.path(here, script), envir = environment())
   }
+  # A check of somebody's package limits the processes of that package. It is inherited, and not meant for these.
+  Sys.unsetenv("_R_CHECK_LIMIT_CORES_")
   folder <- commandArgs(trailingOnly = TRUE)[[1]]
   at_once <- as.integer(commandArgs(trailingOnly = TRUE)[[2]])
   read_table <- function(name) {

@@ -3,6 +3,8 @@
 test_that("packages are installed with what they need and their C code, and the second session installs nothing", {
   local_store()
   local_hosts()
+  # As in a check of a package that uses this one: it limits how many processes that package starts.
+  withr::local_envvar("_R_CHECK_LIMIT_CORES_" = "TRUE")
   needs <- needs_of("sbtop", list(sbtext = "1.0"))
   session <- session_with(needs, workers = 2)
   seen <- character()
