@@ -22,7 +22,8 @@ local({
   }
   tell <- function(doing, done, total, package) {
     line <- paste(doing, done, total, package, sep = "\t")
-    cat(line, "\n", sep = "", file = file.path(folder, "progress.tsv"), append = TRUE)
+    # One string is one write: whoever reads sees whole lines.
+    cat(paste0(line, "\n"), file = file.path(folder, "progress.tsv"), append = TRUE)
   }
   # The first line says whether it is about a package, which others would find too, or about this machine.
   fail <- function(about, message) {

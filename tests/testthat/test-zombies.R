@@ -70,7 +70,8 @@ test_that("a network that was gone for a minute costs time and nothing else, wha
     session <- local_session(workers = 2, env = parent.frame(2))
     ran <- withr::local_tempfile(.local_envir = parent.frame(2))
     session$map(1:40, function(i) {
-      cat(i, "\n", file = ran, append = TRUE)
+      # One string is one write, which lines of two workers cannot come between.
+      cat(paste0(i, "\n"), file = ran, append = TRUE)
       Sys.sleep(0.2)
       i
     })
