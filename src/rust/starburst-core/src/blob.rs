@@ -4,33 +4,16 @@
 //! places in each of them, so its chunks get the same names and travel once. Chunks leave as they are
 //! cut ([`crate::uploads`]) and come in as they are used ([`crate::downloads`]): large data is never in memory whole.
 use crate::{
+    cutter::{Cutter, Piece, Stream},
     envelope::{Kind, Unsealed},
     error::Error,
 };
 use bytes::Bytes;
-use fastcdc::v2020::FastCDC;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use std::fmt;
 
 /// Data up to this size travels inside the object that needs it.
 pub const INLINE_MAX: usize = 64 * 1024;
-
-/// How long chunks are, in bytes.
-#[derive(Debug, Clone, Copy)]
-struct Sizes {
-    least: usize,
-    middle: usize,
-    most: usize,
-}
-
-const COARSE: Sizes = Sizes { least: 512 << 10, middle: 1 << 20, most: 4 << 20 };
-/// For the chunks at both ends of a stream: there what many tasks share meets what each has of its own, and a chunk with
-/// both is sent for each of them.
-const FINE: Sizes = Sizes { least: 64 << 10, middle: 128 << 10, most: 512 << 10 };
-/// A stream that is no longer has no ends.
-const ENDS: u64 = 1 << 20;
-/// The packer cuts whenever this much is waiting.
-const WINDOW: usize = 2 * COARSE.most;
 
 /// The BLAKE3 hash of a chunk's bytes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -119,107 +102,10 @@ pub trait ChunkSink: fmt::Debug {
     /// # Errors
     /// Why no more is taken: packing is pointless then.
     fn take(&mut self, hash: BlobHash, chunk: Unsealed) -> Result<(), Error>;
-}
-
-/// Cuts a stream of bytes into chunks, and holds no more of it than a window.
-#[derive(Debug, Default)]
-pub struct Cutter {
-    window: Vec<u8>,
-    len: u64,
-    /// Bytes of the stream that are in chunks already.
-    done: u64,
-}
-
-/// What a stream came to.
-#[derive(Debug)]
-pub enum Stream {
-    /// It was short: here it is. No chunk was cut of it.
-    Short(Bytes),
-    /// All of it is in chunks.
-    Cut {
-        /// Its length in bytes.
-        len: u64,
-    },
-}
-
-impl Cutter {
-    /// Takes the next bytes; chunks go to `out`.
-    ///
-    /// # Errors
-    /// What `out` fails with.
-    pub fn write<E>(
-        &mut self,
-        mut bytes: &[u8],
-        out: &mut impl FnMut(Unsealed) -> Result<(), E>,
-    ) -> Result<(), E> {
-        self.len += bytes.len() as u64;
-        while !bytes.is_empty() {
-            let room = WINDOW - self.window.len();
-            let (now, later) = bytes.split_at(room.min(bytes.len()));
-            self.window.extend_from_slice(now);
-            bytes = later;
-            if self.window.len() == WINDOW {
-                self.cut(None, out)?;
-            }
-        }
-        Ok(())
+    /// Copies a chunk.
+    fn copy(&self, chunk: &[u8]) -> Unsealed {
+        Unsealed::new(Kind::Blob, chunk)
     }
-
-    /// Cuts what is left, and is empty again.
-    ///
-    /// # Errors
-    /// What `out` fails with.
-    pub fn finish<E>(
-        &mut self,
-        out: &mut impl FnMut(Unsealed) -> Result<(), E>,
-    ) -> Result<Stream, E> {
-        let len = std::mem::take(&mut self.len);
-        if len <= INLINE_MAX as u64 {
-            return Ok(Stream::Short(std::mem::take(&mut self.window).into()));
-        }
-        self.cut(Some(len), out)?;
-        self.done = 0;
-        Ok(Stream::Cut { len })
-    }
-
-    /// Cuts what the content says, and the rest too once the length of the stream is known.
-    fn cut<E>(
-        &mut self,
-        len: Option<u64>,
-        out: &mut impl FnMut(Unsealed) -> Result<(), E>,
-    ) -> Result<(), E> {
-        let short = len.is_some_and(|len| len <= ENDS);
-        let mut at = 0;
-        while at < self.window.len() {
-            let rest = &self.window[at..];
-            let sizes = if self.done == 0 && !short { FINE } else { COARSE };
-            let mut size = places(rest, sizes).next().unwrap_or(rest.len());
-            if size == rest.len() {
-                // The window's end is not a place that the content chose.
-                match len {
-                    None => break,
-                    Some(_) if short => {}
-                    Some(_) => size = last_place(rest),
-                }
-            }
-            out(Unsealed::new(Kind::Blob, &rest[..size]))?;
-            at += size;
-            self.done += size as u64;
-        }
-        self.window.drain(..at);
-        Ok(())
-    }
-}
-
-/// Where chunks of these sizes end.
-fn places(bytes: &[u8], sizes: Sizes) -> impl Iterator<Item = usize> {
-    let chunks = FastCDC::new(bytes, sizes.least, sizes.middle, sizes.most);
-    chunks.map(|chunk| chunk.offset + chunk.length)
-}
-
-/// The last place before the end at which a fine chunk ends; the end where there is none.
-fn last_place(bytes: &[u8]) -> usize {
-    places(bytes, FINE).filter(|&place| place < bytes.len()).last().unwrap_or(bytes.len())
 }
 
 /// Names the chunks of a stream, and gives them to a sink.
@@ -249,6 +135,7 @@ impl Namer {
 /// Makes a payload of a stream of bytes.
 #[derive(Debug, Default)]
 pub struct Packer {
+    piece: Piece,
     cutter: Cutter,
     namer: Namer,
 }
@@ -258,8 +145,17 @@ impl Packer {
     ///
     /// # Errors
     /// The sink's.
-    pub fn write(&mut self, bytes: &[u8], sink: &mut dyn ChunkSink) -> Result<(), Error> {
-        self.cutter.write(bytes, &mut |chunk| self.namer.take(chunk, sink))
+    pub fn write(&mut self, mut bytes: &[u8], sink: &mut dyn ChunkSink) -> Result<(), Error> {
+        while !bytes.is_empty() {
+            bytes = self.piece.write(bytes);
+            if self.piece.is_full() {
+                self.cutter.cut(&mut self.piece, &mut |chunk| {
+                    let chunk = sink.copy(chunk);
+                    self.namer.take(chunk, sink)
+                })?;
+            }
+        }
+        Ok(())
     }
 
     /// The payload of all that was written.
@@ -267,7 +163,10 @@ impl Packer {
     /// # Errors
     /// The sink's.
     pub fn finish(mut self, sink: &mut dyn ChunkSink) -> Result<Payload, Error> {
-        let stream = self.cutter.finish(&mut |chunk| self.namer.take(chunk, sink))?;
+        let stream = self.cutter.finish(&mut self.piece, &mut |chunk| {
+            let chunk = sink.copy(chunk);
+            self.namer.take(chunk, sink)
+        })?;
         Ok(self.namer.finish(stream))
     }
 }

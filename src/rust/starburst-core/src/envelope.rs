@@ -2,7 +2,7 @@
 //!
 //! A reader of an older layout says which version it met; damage is an error that names the key,
 //! and is never taken for an empty object.
-use crate::{blob::BlobHash, error::Error, key::Key};
+use crate::{blob::BlobHash, error::Error, key::Key, spare::Spare};
 use bytes::{Bytes, BytesMut};
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -102,7 +102,15 @@ pub struct Unsealed {
 impl Unsealed {
     /// Copies a body.
     pub fn new(kind: Kind, body: &[u8]) -> Self {
-        let mut whole = BytesMut::with_capacity(HEADER + body.len());
+        Self::within(BytesMut::with_capacity(HEADER + body.len()), kind, body)
+    }
+
+    /// Copies a chunk of large data into memory that was used before, where there is some.
+    pub fn chunk(body: &[u8], spare: &Spare) -> Self {
+        Self::within(spare.chunk(HEADER + body.len()), Kind::Blob, body)
+    }
+
+    fn within(mut whole: BytesMut, kind: Kind, body: &[u8]) -> Self {
         whole.extend_from_slice(&[0; HEADER]);
         whole.extend_from_slice(body);
         Self { kind, whole, hash: None }

@@ -5,6 +5,7 @@ use crate::{
     envelope::Unsealed,
     error::Error,
     key::SessionKeys,
+    spare::Spare,
     store::{Store, StoreError},
 };
 use parking_lot::Mutex;
@@ -26,6 +27,7 @@ pub struct Uploads {
     state: Mutex<State>,
     /// Something was stored, or could not be.
     changed: Notify,
+    spare: Spare,
 }
 
 #[derive(Debug, Default)]
@@ -43,8 +45,13 @@ impl Uploads {
     /// Uploads of a session. They go on in the runtime that this is called in.
     pub fn new(store: Arc<dyn Store>, keys: SessionKeys, clock: Arc<dyn Clock>) -> Arc<Self> {
         let runtime = tokio::runtime::Handle::current();
-        let state = Mutex::default();
-        Arc::new(Self { store, keys, clock, runtime, state, changed: Notify::new() })
+        let (state, changed, spare) = (Mutex::default(), Notify::new(), Spare::default());
+        Arc::new(Self { store, keys, clock, runtime, state, changed, spare })
+    }
+
+    /// Memory for what will be sent.
+    pub fn spare(&self) -> &Spare {
+        &self.spare
     }
 
     /// Whether a chunk is stored, or on its way.
@@ -163,6 +170,9 @@ impl Uploads {
                     state.bytes -= size;
                     drop(state);
                     self.changed.notify_waiters();
+                    if let Ok(memory) = sealed.try_into_mut() {
+                        self.spare.keep_chunk(memory);
+                    }
                     return;
                 }
                 // Content-addressed: writing the same bytes again is harmless.

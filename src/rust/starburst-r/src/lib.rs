@@ -13,6 +13,7 @@ mod install;
 mod job;
 mod json;
 mod manage;
+mod memory;
 mod packing;
 mod quota;
 mod runtime;

@@ -6,7 +6,8 @@ use crate::{
 };
 use bytes::Bytes;
 use starburst_core::{
-    blob::{BlobHash, ChunkSink, Cutter, INLINE_MAX, Namer, Payload, Stream},
+    blob::{BlobHash, ChunkSink, INLINE_MAX, Namer, Payload},
+    cutter::{Cutter, Piece, Stream},
     envelope::Unsealed,
     error::Error,
     uploads::Uploads,
@@ -18,10 +19,8 @@ use tokio::{
     task::JoinHandle,
 };
 
-/// Bytes handed over at a time.
-const PIECE: usize = 256 << 10;
 /// Pieces that wait to be cut.
-const WAITING: usize = 32;
+const WAITING: usize = 2;
 /// Chunks that wait for their names.
 const CUT: usize = 4;
 
@@ -37,7 +36,7 @@ pub(crate) trait Values {
 pub(crate) struct Packing {
     uploads: Arc<Uploads>,
     /// What is not handed over of the value that is being written.
-    piece: Vec<u8>,
+    piece: Piece,
     /// Payloads of the values so far; none where it is made elsewhere.
     done: Vec<Option<Payload>>,
     large: Option<Large>,
@@ -48,9 +47,7 @@ pub(crate) struct Packing {
 
 /// Where large values are cut.
 struct Large {
-    pieces: mpsc::Sender<Piece>,
-    /// Pieces that were cut: their memory is used again, which is much faster than to have the system clear other.
-    used: std::sync::mpsc::Receiver<Vec<u8>>,
+    pieces: mpsc::Sender<Written>,
     payloads: JoinHandle<std::result::Result<Vec<Payload>, Error>>,
 }
 
@@ -60,19 +57,28 @@ enum Cut {
     End(Stream),
 }
 
-enum Piece {
-    Bytes(Vec<u8>),
-    EndOfValue,
+/// A piece of a value.
+enum Written {
+    Full(Piece),
+    /// The value ends with it.
+    Last(Piece),
 }
 
 impl Packing {
     /// Packs so many values.
     pub(crate) fn into(uploads: Arc<Uploads>, values: usize) -> Self {
         let done = Vec::with_capacity(values);
-        Self { uploads, piece: Vec::new(), done, large: None, is_large: false, looks: Looks::new() }
+        Self {
+            uploads,
+            piece: Piece::default(),
+            done,
+            large: None,
+            is_large: false,
+            looks: Looks::new(),
+        }
     }
 
-    fn hand_over(&mut self, piece: Piece) -> Result<()> {
+    fn hand_over(&mut self, piece: Written) -> Result<()> {
         self.is_large = true;
         // The others may keep up, so that nothing here ever waits, which is when Ctrl-C is seen.
         self.looks.look()?;
@@ -88,6 +94,11 @@ impl Packing {
             },
             Err(TrySendError::Closed(_)) => Err(self.why()),
         }
+    }
+
+    /// Begins another piece, and returns the one so far.
+    fn next_piece(&mut self) -> Piece {
+        std::mem::replace(&mut self.piece, self.uploads.spare().piece())
     }
 
     /// Why nothing more is taken.
@@ -107,7 +118,7 @@ impl Packing {
     /// Why a chunk could not be sent.
     pub(crate) fn finish(self) -> Result<Vec<Payload>> {
         let mut large = match self.large {
-            Some(Large { pieces, payloads, used: _ }) => {
+            Some(Large { pieces, payloads }) => {
                 drop(pieces);
                 let ended = runtime::wait(payloads)?;
                 ended.map_err(|e| Error::Internal { detail: format!("packing: {e}") })??
@@ -123,29 +134,23 @@ impl Packing {
 impl Values for Packing {
     fn write(&mut self, mut bytes: &[u8]) -> Result<()> {
         while !bytes.is_empty() {
-            let room = PIECE - self.piece.len();
-            let (now, later) = bytes.split_at(room.min(bytes.len()));
-            self.piece.extend_from_slice(now);
-            bytes = later;
-            if self.piece.len() == PIECE {
-                let used = self.large.as_ref().and_then(|large| large.used.try_recv().ok());
-                let next = used.unwrap_or_else(|| Vec::with_capacity(PIECE));
-                let full = std::mem::replace(&mut self.piece, next);
-                self.hand_over(Piece::Bytes(full))?;
+            bytes = self.piece.write(bytes);
+            if self.piece.is_full() {
+                let full = self.next_piece();
+                self.hand_over(Written::Full(full))?;
             }
         }
         Ok(())
     }
 
     fn end(&mut self) -> Result<()> {
-        if !self.is_large && self.piece.len() <= INLINE_MAX {
-            self.done.push(Some(Payload::Inline(Bytes::copy_from_slice(&self.piece))));
+        if !self.is_large && self.piece.bytes().len() <= INLINE_MAX {
+            self.done.push(Some(Payload::Inline(Bytes::copy_from_slice(self.piece.bytes()))));
             self.piece.clear();
             return Ok(());
         }
-        let rest = std::mem::take(&mut self.piece);
-        self.hand_over(Piece::Bytes(rest))?;
-        self.hand_over(Piece::EndOfValue)?;
+        let last = self.next_piece();
+        self.hand_over(Written::Last(last))?;
         self.is_large = false;
         self.done.push(None);
         Ok(())
@@ -156,40 +161,37 @@ impl Large {
     fn start(uploads: &Arc<Uploads>) -> Result<Self> {
         let runtime = runtime::runtime()?;
         let (pieces, waiting) = mpsc::channel(WAITING);
-        let (give_back, used) = std::sync::mpsc::channel();
         let (chunks, cut_chunks) = mpsc::channel(CUT);
+        let given = Arc::clone(uploads);
         let sink = Sending { uploads: Arc::clone(uploads), runtime: runtime.handle().clone() };
-        runtime.spawn_blocking(move || cut(waiting, &give_back, &chunks));
+        runtime.spawn_blocking(move || cut(waiting, &given, &chunks));
         let payloads = runtime.spawn_blocking(move || name(cut_chunks, sink));
-        Ok(Self { pieces, used, payloads })
+        Ok(Self { pieces, payloads })
     }
 }
 
 /// Cuts values until there are no more, or nobody takes the chunks. A value that is not whole is not wanted any more.
-fn cut(
-    mut pieces: mpsc::Receiver<Piece>,
-    used: &std::sync::mpsc::Sender<Vec<u8>>,
-    chunks: &mpsc::Sender<Cut>,
-) {
+fn cut(mut pieces: mpsc::Receiver<Written>, uploads: &Uploads, chunks: &mpsc::Sender<Cut>) {
     let mut cutter = Cutter::default();
-    let mut give = |chunk| chunks.blocking_send(Cut::Chunk(chunk));
-    while let Some(piece) = pieces.blocking_recv() {
-        let given = match piece {
-            Piece::Bytes(mut bytes) => {
-                let given = cutter.write(&bytes, &mut give);
-                bytes.clear();
-                // Nobody takes it back when all has been handed over.
-                let _ = used.send(bytes);
-                given
+    let mut give = |chunk: &[u8]| {
+        let chunk = Unsealed::chunk(chunk, uploads.spare());
+        chunks.blocking_send(Cut::Chunk(chunk))
+    };
+    while let Some(written) = pieces.blocking_recv() {
+        let (piece, given) = match written {
+            Written::Full(mut piece) => {
+                let given = cutter.cut(&mut piece, &mut give);
+                (piece, given)
             }
-            Piece::EndOfValue => {
-                let stream = cutter.finish(&mut give);
-                stream.and_then(|stream| chunks.blocking_send(Cut::End(stream)))
+            Written::Last(mut piece) => {
+                let stream = cutter.finish(&mut piece, &mut give);
+                (piece, stream.and_then(|stream| chunks.blocking_send(Cut::End(stream))))
             }
         };
         if given.is_err() {
             return;
         }
+        uploads.spare().keep_piece(piece);
     }
 }
 

@@ -1,6 +1,7 @@
 //! Values of R as streams: into whatever takes them, out of fetched chunks. See `src/serialize.c`.
 use crate::{
     error::{RError, Result},
+    memory::make_ready,
     packing::{Packing, Values},
     runtime::{self, Looks},
 };
@@ -133,6 +134,7 @@ impl Source<'_> {
     }
 
     fn read(&mut self, mut to: &mut [u8]) -> usize {
+        make_ready(to);
         let mut count = 0;
         while !to.is_empty() {
             if self.current.is_empty() {

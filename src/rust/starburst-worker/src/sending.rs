@@ -31,6 +31,9 @@ impl ChunkSink for Sending {
     fn has(&self, hash: &BlobHash) -> bool {
         self.uploads.has(hash)
     }
+    fn copy(&self, chunk: &[u8]) -> Unsealed {
+        Unsealed::chunk(chunk, self.uploads.spare())
+    }
     fn take(&mut self, hash: BlobHash, mut chunk: Unsealed) -> Result<(), Error> {
         let mut failing: Option<Instant> = None;
         loop {

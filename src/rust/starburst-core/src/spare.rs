@@ -1,0 +1,78 @@
+//! Memory of large values, used again: to fill it takes less time than to have the system clear other.
+use crate::cutter::Piece;
+use bytes::BytesMut;
+use parking_lot::Mutex;
+
+/// Bytes that are kept for chunks.
+const CHUNKS: usize = 16 << 20;
+/// Pieces that are kept: one that is written, some that wait, one that is cut, and the one before it.
+const PIECES: usize = 5;
+
+/// Memory that nobody uses at the moment, a bounded amount of it.
+#[derive(Debug, Default)]
+pub struct Spare {
+    pieces: Mutex<Vec<Piece>>,
+    chunks: Mutex<Vec<BytesMut>>,
+}
+
+impl Spare {
+    /// An empty piece.
+    pub fn piece(&self) -> Piece {
+        self.pieces.lock().pop().unwrap_or_default()
+    }
+
+    /// Takes a piece that is not needed any more.
+    pub fn keep_piece(&self, mut piece: Piece) {
+        piece.clear();
+        let mut pieces = self.pieces.lock();
+        if pieces.len() < PIECES {
+            pieces.push(piece);
+        }
+    }
+
+    /// Empty memory for so many bytes.
+    pub fn chunk(&self, len: usize) -> BytesMut {
+        let mut chunks = self.chunks.lock();
+        match chunks.iter().position(|memory| memory.capacity() >= len) {
+            Some(place) => chunks.swap_remove(place),
+            None => BytesMut::with_capacity(len),
+        }
+    }
+
+    /// Takes the memory of a chunk that is not needed any more.
+    pub fn keep_chunk(&self, mut memory: BytesMut) {
+        memory.clear();
+        let mut chunks = self.chunks.lock();
+        let held: usize = chunks.iter().map(BytesMut::capacity).sum();
+        if held + memory.capacity() <= CHUNKS {
+            chunks.push(memory);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_used_again_and_no_more_of_it_kept_than_the_limit() {
+        let spare = Spare::default();
+        for _ in 0..100 {
+            let mut memory = BytesMut::with_capacity(1 << 20);
+            memory.extend_from_slice(b"old");
+            spare.keep_chunk(memory);
+        }
+        let held: usize = spare.chunks.lock().iter().map(BytesMut::capacity).sum();
+        assert_eq!(held, CHUNKS);
+        let again = spare.chunk(1 << 20);
+        assert!(again.is_empty() && again.capacity() == 1 << 20);
+        assert!(spare.chunk(2 << 20).capacity() >= 2 << 20);
+        for _ in 0..100 {
+            let mut piece = Piece::default();
+            piece.write(b"old");
+            spare.keep_piece(piece);
+        }
+        assert_eq!(spare.pieces.lock().len(), PIECES);
+        assert!(spare.piece().bytes().is_empty());
+    }
+}

@@ -1,0 +1,30 @@
+//! Memory that R has just got for a large value, made ready before it is written to.
+
+/// Fewer bytes are not worth a call of the system.
+const WORTH: usize = 32 << 10;
+
+/// Gives all pages of this memory their place at once, where the system can: one call for each page that is touched
+/// first takes most of the time in which a large value is read.
+pub(crate) fn make_ready(memory: &mut [u8]) {
+    if memory.len() >= WORTH {
+        populate(memory);
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn populate(memory: &mut [u8]) {
+    use rustix::{
+        mm::{Advice, madvise},
+        param::page_size,
+    };
+    let within = memory.as_mut_ptr().addr() % page_size();
+    let first = memory.as_mut_ptr().wrapping_sub(within);
+    // SAFETY: it changes nothing that is in the memory, and the page that the memory begins in is mapped, as it is.
+    let advised =
+        unsafe { madvise(first.cast(), within + memory.len(), Advice::LinuxPopulateWrite) };
+    // Linux before 5.14 does not know this advice: then pages come as they are touched.
+    let _ = advised;
+}
+
+#[cfg(not(target_os = "linux"))]
+fn populate(_: &mut [u8]) {}
