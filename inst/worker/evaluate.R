@@ -237,7 +237,7 @@ end_element <- function(at, kept) {
   kept
 }
 
-note_error <- function(at, cnd) {
+note_error <- function(at) {
   if (at$doing == "element") {
     at$trace <- trace_of(sys.calls(), at$depth, 3L)
   }

@@ -56,7 +56,7 @@ serve <- function(pipe) {
     cnd <- tryCatch(
       withCallingHandlers(
         serve_on(pipe, at),
-        error = function(cnd) note_error(at, cnd),
+        error = function(cnd) note_error(at),
         condition = function(cnd) note_condition(at, cnd)
       ),
       error = caught,

@@ -90,7 +90,10 @@ pub(crate) fn read_answers(
                 return;
             }
             match end {
-                None => pauses.after(answers, bytes),
+                None => {
+                    let more = frames::is_whole(from.buffer());
+                    pauses.after(answers, bytes, more);
+                }
                 Some(Ok(())) => return,
                 Some(Err(error)) => {
                     let _ = saying.blocking_send(Err(error));
@@ -123,14 +126,14 @@ impl Pauses {
         std::fs::metadata(&self.log).map_or(0, |m| m.len())
     }
 
-    /// So many answers were read since the last call, of so many bytes.
-    fn after(&mut self, answers: usize, bytes: usize) {
+    /// So many answers were read since the last call, of so many bytes, and `more` of them are here already.
+    fn after(&mut self, answers: usize, bytes: usize, more: bool) {
         let (now, printed) = (Instant::now(), self.log_len());
         let many = u32::try_from(answers).unwrap_or(u32::MAX);
         let quick = now.duration_since(self.since) < PAUSE * many;
         let quiet = printed == self.printed;
         (self.since, self.printed) = (now, printed);
-        if quick && quiet && bytes <= BUFFER / 4 {
+        if !more && quick && quiet && bytes <= BUFFER / 4 {
             thread::sleep(PAUSE);
         }
     }
