@@ -159,24 +159,6 @@ impl Account {
         aws_sdk_ecs::Client::from_conf(config.build())
     }
 
-    /// The client for Service Quotas. It tries again by itself.
-    pub fn quotas(&self) -> aws_sdk_servicequotas::Client {
-        let config = aws_sdk_servicequotas::config::Builder::from(&self.shared.config)
-            .region(self.sdk_region(Service::ServiceQuotas))
-            .retry_config(retries())
-            .timeout_config(timeouts());
-        aws_sdk_servicequotas::Client::from_conf(config.build())
-    }
-
-    /// The client for CloudWatch Logs. It tries again by itself.
-    pub fn logs(&self) -> aws_sdk_cloudwatchlogs::Client {
-        let config = aws_sdk_cloudwatchlogs::config::Builder::from(&self.shared.config)
-            .region(self.sdk_region(Service::CloudWatchLogs))
-            .retry_config(retries())
-            .timeout_config(timeouts());
-        aws_sdk_cloudwatchlogs::Client::from_conf(config.build())
-    }
-
     /// The client for S3. It makes one try for each call: what is tried again, and when,
     /// is decided above it.
     pub fn s3(&self) -> aws_sdk_s3::Client {

@@ -3,9 +3,8 @@ use crate::{
     account::Account,
     call::{Call, CallError, Meaning, Service},
 };
-use aws_sdk_cloudwatchlogs::operation::get_log_events::{
-    GetLogEventsOutput, builders::GetLogEventsFluentBuilder,
-};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 use std::collections::VecDeque;
 
 /// The most text that one call returns, in bytes.
@@ -71,13 +70,9 @@ pub async fn tail(
     let mut kept = Kept::new(tail);
     let mut next: Option<String> = None;
     for _ in 0..PAGES {
-        let request = request(account, group, stream).start_from_head(false);
-        let Some(page) =
-            send(account, (group, stream), request.set_next_token(next.clone())).await?
-        else {
-            break;
-        };
-        for line in lines(&page).into_iter().rev() {
+        let request = Request { start_from_head: false, ..request(group, stream, next.clone()) };
+        let Some(page) = page(account, &request).await? else { break };
+        for line in page.lines().rev() {
             if !kept.take(line) {
                 return Ok(kept.done(true));
             }
@@ -109,13 +104,13 @@ pub async fn between(
     }
     let (mut bytes, mut next) = (0, None);
     for _ in 0..PAGES {
-        let request = request(account, group, stream)
-            .start_from_head(true)
-            .start_time(from_ms.max(0))
-            .end_time(to_ms)
-            .set_next_token(next.clone());
-        let Some(page) = send(account, (group, stream), request).await? else { return Ok(found) };
-        for line in lines(&page) {
+        let request = Request {
+            start_time: Some(from_ms.max(0)),
+            end_time: Some(to_ms),
+            ..request(group, stream, next.clone())
+        };
+        let Some(page) = page(account, &request).await? else { return Ok(found) };
+        for line in page.lines() {
             bytes += line.text.len() + 1;
             if bytes > MOST {
                 found.cut = true;
@@ -139,47 +134,93 @@ pub async fn between(
 /// [`CallError`].
 pub async fn describe(account: &Account, group: &str) -> Result<Option<LogGroup>, CallError> {
     let call = Call::new(Service::CloudWatchLogs, "DescribeLogGroups").on(group);
-    let request = account.logs().describe_log_groups().log_group_name_prefix(group);
-    let answer = request.send().await.map_err(|e| account.sdk_error(&call, &e))?;
+    let answer: Groups = account.json_as(&call, &json!({ "logGroupNamePrefix": group })).await?;
     // Names are listed in order, so the name itself comes before all that it begins.
-    let found = answer.log_groups().iter().find(|found| found.log_group_name() == Some(group));
+    let found = answer.log_groups.into_iter().find(|found| found.log_group_name == group);
     Ok(found.map(|found| LogGroup {
-        name: group.to_owned(),
-        retention_days: found.retention_in_days(),
-        stored_bytes: found.stored_bytes().unwrap_or_default(),
+        name: found.log_group_name,
+        retention_days: found.retention_in_days,
+        stored_bytes: found.stored_bytes,
     }))
 }
 
-fn request(account: &Account, group: &str, stream: &str) -> GetLogEventsFluentBuilder {
-    account.logs().get_log_events().log_group_name(group).log_stream_name(stream)
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Request<'a> {
+    log_group_name: &'a str,
+    log_stream_name: &'a str,
+    start_from_head: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    start_time: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    end_time: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_token: Option<String>,
+}
+
+fn request<'a>(group: &'a str, stream: &'a str, next_token: Option<String>) -> Request<'a> {
+    Request {
+        log_group_name: group,
+        log_stream_name: stream,
+        start_from_head: true,
+        start_time: None,
+        end_time: None,
+        next_token,
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Groups {
+    log_groups: Vec<Group>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Group {
+    log_group_name: String,
+    retention_in_days: Option<i32>,
+    stored_bytes: i64,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Page {
+    events: Vec<Event>,
+    next_backward_token: Option<String>,
+    next_forward_token: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Event {
+    timestamp: i64,
+    message: String,
+}
+
+impl Page {
+    fn lines(&self) -> impl DoubleEndedIterator<Item = LogLine> {
+        self.events.iter().map(|event| LogLine {
+            at_ms: event.timestamp,
+            text: event.message.trim_end_matches(['\n', '\r']).to_owned(),
+        })
+    }
 }
 
 /// A page. `None`: there is no such stream.
-async fn send(
-    account: &Account,
-    (group, stream): (&str, &str),
-    request: GetLogEventsFluentBuilder,
-) -> Result<Option<GetLogEventsOutput>, CallError> {
-    let call = Call::new(Service::CloudWatchLogs, "GetLogEvents").on(stream);
-    let error = match request.send().await {
+async fn page(account: &Account, request: &Request<'_>) -> Result<Option<Page>, CallError> {
+    let call = Call::new(Service::CloudWatchLogs, "GetLogEvents").on(request.log_stream_name);
+    let error = match account.json_as(&call, request).await {
         Ok(page) => return Ok(Some(page)),
-        Err(error) => account.sdk_error(&call, &error),
+        Err(error) => error,
     };
     if error.meaning() != Meaning::Absent {
         return Err(error);
     }
     // The same code for a stream that is not there yet, and for a group that should be.
     let no_stream = error.words().contains("log stream")
-        || matches!(describe(account, group).await, Ok(Some(_)));
+        || matches!(describe(account, request.log_group_name).await, Ok(Some(_)));
     if no_stream { Ok(None) } else { Err(error) }
-}
-
-fn lines(page: &GetLogEventsOutput) -> Vec<LogLine> {
-    let line = |at: Option<i64>, text: Option<&str>| LogLine {
-        at_ms: at.unwrap_or_default(),
-        text: text.unwrap_or_default().trim_end_matches(['\n', '\r']).to_owned(),
-    };
-    page.events().iter().map(|event| line(event.timestamp(), event.message())).collect()
 }
 
 /// The lines of a tail, gathered from the last one backwards.

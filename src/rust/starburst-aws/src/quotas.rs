@@ -3,7 +3,8 @@ use crate::{
     account::Account,
     call::{Call, CallError, Meaning, Service},
 };
-use aws_sdk_servicequotas::types::{RequestedServiceQuotaChange, ServiceQuota};
+use serde::Deserialize;
+use serde_json::{Value, json};
 use starburst_core::clock::UnixMillis;
 
 /// Pages of a history that are read.
@@ -105,22 +106,61 @@ pub struct QuotaRequest {
     pub status: String,
 }
 
-impl QuotaRequest {
-    fn read(change: &RequestedServiceQuotaChange) -> Self {
-        let time = |at: Option<&aws_smithy_types::DateTime>| {
-            at.and_then(|at| at.to_millis().ok()).and_then(|ms| u64::try_from(ms).ok())
-        };
-        let status = change.status().map(|status| status.as_str().to_owned());
+/// A limit as AWS writes it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct Limit {
+    value: Option<f64>,
+    adjustable: bool,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct LimitAnswer {
+    quota: Option<Limit>,
+}
+
+/// A request as AWS writes it. Times are seconds since the epoch.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct Change {
+    id: String,
+    case_id: Option<String>,
+    desired_value: f64,
+    status: String,
+    created: Option<f64>,
+    last_updated: Option<f64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct ChangeAnswer {
+    requested_quota: Option<Change>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct HistoryPage {
+    requested_quotas: Vec<Change>,
+    next_token: Option<String>,
+}
+
+impl From<Change> for QuotaRequest {
+    fn from(change: Change) -> Self {
+        // A negative number becomes 0.
+        let time = |at: Option<f64>| at.map(|seconds| UnixMillis((seconds * 1_000.0) as u64));
         Self {
-            id: change.id().unwrap_or_default().to_owned(),
-            desired: change.desired_value().unwrap_or_default(),
-            case_id: change.case_id().filter(|id| !id.is_empty()).map(ToOwned::to_owned),
-            since: time(change.created()).map(UnixMillis),
-            updated: time(change.last_updated()).map(UnixMillis),
-            status: status.unwrap_or_default(),
+            id: change.id,
+            desired: change.desired_value,
+            case_id: change.case_id.filter(|id| !id.is_empty()),
+            since: time(change.created),
+            updated: time(change.last_updated),
+            status: change.status,
         }
     }
+}
 
+impl QuotaRequest {
     /// Whether AWS has not decided yet.
     pub fn is_pending(&self) -> bool {
         matches!(self.status.as_str(), "PENDING" | "CASE_OPENED")
@@ -132,26 +172,18 @@ impl QuotaRequest {
 /// # Errors
 /// [`CallError`]. If only the history of requests may not be read, `pending` is `None`.
 pub async fn get(account: &Account, code: QuotaCode) -> Result<Quota, CallError> {
-    let client = account.quotas();
     let call = Call::new(Service::ServiceQuotas, "GetServiceQuota").on(code.code());
-    let applied =
-        client.get_service_quota().service_code(code.service_code()).quota_code(code.code());
-    let applied = match applied.send().await {
+    let which = which(code);
+    let applied = match account.json_as::<LimitAnswer>(&call, &which).await {
         Ok(answer) => answer.quota,
-        Err(error) => match account.sdk_error(&call, &error) {
-            absent if absent.meaning() == Meaning::Absent => None,
-            other => return Err(other),
-        },
+        Err(absent) if absent.meaning() == Meaning::Absent => None,
+        Err(other) => return Err(other),
     };
     let (found, is_default) = match applied {
         Some(quota) => (Some(quota), false),
         None => {
             let call = Call { operation: "GetAWSDefaultServiceQuota", ..call };
-            let default = client
-                .get_aws_default_service_quota()
-                .service_code(code.service_code())
-                .quota_code(code.code());
-            let answer = default.send().await.map_err(|e| account.sdk_error(&call, &e))?;
+            let answer: LimitAnswer = account.json_as(&call, &which).await?;
             (answer.quota, true)
         }
     };
@@ -165,9 +197,13 @@ pub async fn get(account: &Account, code: QuotaCode) -> Result<Quota, CallError>
         .ok_or_else(|| account.unreadable(&call, "a quota without a value"))
 }
 
+fn which(code: QuotaCode) -> Value {
+    json!({ "ServiceCode": code.service_code(), "QuotaCode": code.code() })
+}
+
 fn read(
     code: QuotaCode,
-    quota: &ServiceQuota,
+    quota: &Limit,
     is_default: bool,
     requests: &[QuotaRequest],
 ) -> Option<Quota> {
@@ -177,8 +213,8 @@ fn read(
         since: request.since,
         status: request.status.clone(),
     });
-    let limit = quota.value()?;
-    Some(Quota { code, limit, adjustable: quota.adjustable(), is_default, pending })
+    let limit = quota.value?;
+    Some(Quota { code, limit, adjustable: quota.adjustable, is_default, pending })
 }
 
 /// Asks AWS to raise a limit to `vcpus`. AWS decides in minutes to days.
@@ -191,16 +227,12 @@ pub async fn request_increase(
     vcpus: f64,
 ) -> Result<QuotaRequest, CallError> {
     let call = Call::new(Service::ServiceQuotas, "RequestServiceQuotaIncrease").on(code.code());
-    let request = account
-        .quotas()
-        .request_service_quota_increase()
-        .service_code(code.service_code())
-        .quota_code(code.code())
-        .desired_value(vcpus);
-    let answer = request.send().await.map_err(|e| account.sdk_error(&call, &e))?;
-    let change = answer.requested_quota();
+    let mut parameters = which(code);
+    parameters["DesiredValue"] = vcpus.into();
+    let answer: ChangeAnswer = account.json_as(&call, &parameters).await?;
+    let change = answer.requested_quota;
     change
-        .map(QuotaRequest::read)
+        .map(QuotaRequest::from)
         .ok_or_else(|| account.unreadable(&call, "no request in the answer"))
 }
 
@@ -211,24 +243,20 @@ pub async fn request_increase(
 pub async fn history(account: &Account, code: QuotaCode) -> Result<Vec<QuotaRequest>, CallError> {
     let operation = "ListRequestedServiceQuotaChangeHistoryByQuota";
     let call = Call::new(Service::ServiceQuotas, operation).on(code.code());
-    let client = account.quotas();
     let mut requests = Vec::new();
-    let mut next = None;
+    let mut next: Option<String> = None;
     for _ in 0..PAGES {
-        let page = client
-            .list_requested_service_quota_change_history_by_quota()
-            .service_code(code.service_code())
-            .quota_code(code.code())
-            .set_next_token(next);
-        let answer = match page.send().await {
-            Ok(answer) => answer,
-            Err(error) => match account.sdk_error(&call, &error) {
-                absent if absent.meaning() == Meaning::Absent => break,
-                other => return Err(other),
-            },
+        let mut parameters = which(code);
+        if let Some(next) = &next {
+            parameters["NextToken"] = next.as_str().into();
+        }
+        let page: HistoryPage = match account.json_as(&call, &parameters).await {
+            Ok(page) => page,
+            Err(absent) if absent.meaning() == Meaning::Absent => break,
+            Err(other) => return Err(other),
         };
-        requests.extend(answer.requested_quotas().iter().map(QuotaRequest::read));
-        next = answer.next_token;
+        requests.extend(page.requested_quotas.into_iter().map(QuotaRequest::from));
+        next = page.next_token;
         if next.is_none() {
             break;
         }
@@ -240,31 +268,29 @@ pub async fn history(account: &Account, code: QuotaCode) -> Result<Vec<QuotaRequ
 #[cfg(test)]
 mod tests {
     use super::*;
-    use aws_sdk_servicequotas::types::RequestStatus;
-    use aws_smithy_types::DateTime;
 
-    fn request(status: RequestStatus, desired: f64) -> QuotaRequest {
-        let change = RequestedServiceQuotaChange::builder()
-            .id("r1")
-            .case_id("")
-            .desired_value(desired)
-            .status(status)
-            .created(DateTime::from_secs(1_000))
-            .build();
-        QuotaRequest::read(&change)
+    fn request(status: &str, desired: f64) -> QuotaRequest {
+        let change = json!({
+            "Id": "r1",
+            "CaseId": "",
+            "ServiceCode": "fargate",
+            "DesiredValue": desired,
+            "Status": status,
+            "Created": 1_000.25,
+        });
+        serde_json::from_value::<Change>(change).unwrap().into()
     }
 
     #[test]
     fn the_request_that_is_not_decided_is_pending() {
-        let quota = ServiceQuota::builder().value(6.0).adjustable(true).build();
-        let requests =
-            [request(RequestStatus::Denied, 900.0), request(RequestStatus::CaseOpened, 500.0)];
+        let quota = Limit { value: Some(6.0), adjustable: true };
+        let requests = [request("DENIED", 900.0), request("CASE_OPENED", 500.0)];
         let read = read(QuotaCode::FargateSpot, &quota, true, &requests).unwrap();
         assert_eq!((read.limit, read.adjustable, read.is_default), (6.0, true, true));
         let pending = Pending {
             desired: 500.0,
             case_id: None,
-            since: Some(UnixMillis(1_000_000)),
+            since: Some(UnixMillis(1_000_250)),
             status: "CASE_OPENED".into(),
         };
         assert_eq!(read.pending, Some(pending));
@@ -272,7 +298,6 @@ mod tests {
 
     #[test]
     fn a_quota_without_a_value_is_none() {
-        let quota = ServiceQuota::builder().build();
-        assert_eq!(read(QuotaCode::Ec2Spot, &quota, false, &[]), None);
+        assert_eq!(read(QuotaCode::Ec2Spot, &Limit::default(), false, &[]), None);
     }
 }

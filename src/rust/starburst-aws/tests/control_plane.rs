@@ -5,6 +5,7 @@
 mod common;
 
 use common::account::account;
+use serde_json::{Value, json};
 use starburst_aws::{
     account::Account,
     call::{Call, Meaning, Service},
@@ -101,22 +102,24 @@ async fn stacks(account: &Account) {
 }
 
 async fn log_streams(account: &Account) {
-    use aws_sdk_cloudwatchlogs::types::InputLogEvent;
-    let (client, group, stream) = (account.logs(), "g", "starburst/worker/1");
+    let (group, stream) = ("g", "starburst/worker/1");
+    let make = async |operation: &str, parameters: Value| {
+        let call = Call::new(Service::CloudWatchLogs, operation).on(group);
+        account.json(&call, &parameters).await.unwrap();
+    };
     let missing = logs::tail(account, group, stream, Tail::Lines(5)).await.unwrap_err();
     assert_eq!(missing.meaning(), Meaning::Absent);
-    client.create_log_group().log_group_name(group).send().await.unwrap();
+    make("CreateLogGroup", json!({ "logGroupName": group })).await;
     let none = logs::tail(account, group, stream, Tail::Lines(5)).await.unwrap();
     assert!(none.lines.is_empty() && !none.cut);
-    client.create_log_stream().log_group_name(group).log_stream_name(stream).send().await.unwrap();
+    let named = json!({ "logGroupName": group, "logStreamName": stream });
+    make("CreateLogStream", named).await;
     // moto takes events of the last 14 days only.
     let server = moto_now();
-    let event = |place: i64| {
-        let event = InputLogEvent::builder().timestamp(server + place * 1_000);
-        event.message(format!("line {place}")).build().unwrap()
-    };
-    let put = client.put_log_events().log_group_name(group).log_stream_name(stream);
-    put.set_log_events(Some((0..30).map(event).collect())).send().await.unwrap();
+    let event = |place: i64| json!({ "timestamp": server + place * 1_000, "message": format!("line {place}") });
+    let events: Vec<_> = (0..30).map(event).collect();
+    let put = json!({ "logGroupName": group, "logStreamName": stream, "logEvents": events });
+    make("PutLogEvents", put).await;
     let tail = logs::tail(account, group, stream, Tail::Lines(2)).await.unwrap();
     let texts: Vec<_> = tail.lines.iter().map(|line| line.text.as_str()).collect();
     assert_eq!((texts, tail.cut), (vec!["line 28", "line 29"], true));
@@ -140,17 +143,17 @@ async fn images(account: &Account) {
     assert_eq!(ecr::repository(account, "starburst").await.unwrap(), None);
     assert!(!ecr::has_image(account, &address("a")).await.unwrap());
     let make = Call::new(Service::Ecr, "CreateRepository").on("starburst");
-    let name = serde_json::json!({ "repositoryName": "starburst" });
+    let name = json!({ "repositoryName": "starburst" });
     account.json(&make, &name).await.unwrap();
     let found = ecr::repository(account, "starburst").await.unwrap().unwrap();
     assert!(found.uri.ends_with("/starburst"), "{found:?}");
     for tag in ["a", "b"] {
-        let manifest = serde_json::json!({
+        let manifest = json!({
             "schemaVersion": 2, "mediaType": "application/vnd.docker.distribution.manifest.v2+json",
             "config": { "mediaType": "x", "size": 1, "digest": format!("sha256:{tag}") }, "layers": [],
         });
         let put = Call::new(Service::Ecr, "PutImage").on("starburst");
-        let image = serde_json::json!({
+        let image = json!({
             "repositoryName": "starburst", "imageTag": tag, "imageManifest": manifest.to_string() });
         account.json(&put, &image).await.unwrap();
     }

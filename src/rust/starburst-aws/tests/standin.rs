@@ -10,7 +10,11 @@ use aws_sdk_ecs::{
     },
 };
 use aws_smithy_http_client::Builder;
-use common::{Bucket, sdk_lab::*, within_bounds};
+use common::{Bucket, account::account, sdk_lab::*, within_bounds};
+use starburst_aws::{
+    call::{Call, Service},
+    logs::{self, Tail},
+};
 use starburst_testkit::aws::{FARGATE_ON_DEMAND, FARGATE_SPOT, Fault, NO_CAPACITY, Rule, Settings};
 use starburst_testkit::s3::S3Server;
 use std::time::Duration;
@@ -369,15 +373,9 @@ async fn clusters_and_buckets_come_from_moto_and_logs_go_there() {
     let moto = format!("http://127.0.0.1:{port}");
     ecs_at(&moto).create_cluster().cluster_name(CLUSTER).send().await.unwrap();
     Bucket::at(&moto, "key", "secret").named("elsewhere").make().await;
-    let config = aws_sdk_cloudwatchlogs::Config::builder()
-        .behavior_version(aws_sdk_cloudwatchlogs::config::BehaviorVersion::latest())
-        .http_client(Builder::new().build_http())
-        .credentials_provider(Credentials::new("key", "secret", None, None, "test"))
-        .region(Region::new("us-east-1"))
-        .endpoint_url(&moto)
-        .build();
-    let logs = aws_sdk_cloudwatchlogs::Client::from_conf(config);
-    logs.create_log_group().log_group_name("starburst").send().await.unwrap();
+    let (account, _) = account(&moto);
+    let make = Call::new(Service::CloudWatchLogs, "CreateLogGroup").on("starburst");
+    account.json(&make, &serde_json::json!({ "logGroupName": "starburst" })).await.unwrap();
 
     let endpoint = Some(moto);
     let settings = Settings {
@@ -390,10 +388,8 @@ async fn clusters_and_buckets_come_from_moto_and_logs_go_there() {
     let arn = &arns(&lab.on_demand("echo one; echo two", 1).await)[0];
     lab.reach(arn, "STOPPED").await;
     let stream = format!("starburst/worker/{}", id(arn));
-    let events = logs.get_log_events().log_group_name("starburst").log_stream_name(stream);
-    let events = events.send().await.unwrap();
-    let lines: Vec<_> = events.events().iter().filter_map(|event| event.message()).collect();
-    assert_eq!(lines, ["one", "two"]);
+    let printed = logs::tail(&account, "starburst", &stream, Tail::Lines(9)).await.unwrap();
+    assert_eq!(printed.text(), "one\ntwo\n");
 
     let s3 = S3Server::start().await;
     lab.server.attach(&s3);

@@ -192,7 +192,10 @@ mod tests {
 
     fn chunks(cutter: &mut Cutter, piece: &mut Piece, mut bytes: &[u8]) -> (Vec<Vec<u8>>, Stream) {
         let mut chunks = Vec::new();
-        let mut out = |chunk: &[u8]| Ok::<_, ()>(chunks.push(chunk.to_vec()));
+        let mut out = |chunk: &[u8]| {
+            chunks.push(chunk.to_vec());
+            Ok::<_, ()>(())
+        };
         while !bytes.is_empty() {
             bytes = piece.write(bytes);
             if piece.is_full() {

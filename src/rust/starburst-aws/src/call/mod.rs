@@ -17,6 +17,7 @@ pub use xml::{BadXml, Xml};
 
 use crate::account::{Account, TRIES};
 use answer::Reply;
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use service::Protocol;
 use starburst_core::pace::Backoff;
@@ -76,6 +77,21 @@ impl Account {
             return Ok(Value::Null);
         }
         serde_json::from_slice(&body).map_err(|e| self.unreadable(call, &e.to_string()))
+    }
+
+    /// As [`Account::json`], with the answer read as what it should be. What it has besides is passed over.
+    ///
+    /// # Errors
+    /// [`CallError`], also for an answer that is something else.
+    pub async fn json_as<T: DeserializeOwned>(
+        &self,
+        call: &Call<'_>,
+        parameters: &impl Serialize,
+    ) -> Result<T, CallError> {
+        let unsendable = |e: serde_json::Error| self.unreadable(call, &e.to_string());
+        let parameters = serde_json::to_value(parameters).map_err(unsendable)?;
+        let answer = self.json(call, &parameters).await?;
+        serde_json::from_value(answer).map_err(|e| self.unreadable(call, &e.to_string()))
     }
 
     /// Calls an operation of a service that speaks the Query protocol; the answer is its document, with one child.
