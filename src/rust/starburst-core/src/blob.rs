@@ -229,6 +229,21 @@ mod tests {
     }
 
     #[test]
+    fn after_an_insertion_a_table_is_soon_cut_as_before() {
+        let table = noise(6, 60_000_000);
+        let before = pack(&[&table]).1.0;
+        let more = noise(7, 700_000);
+        let mut sent = Vec::new();
+        for place in [5_000_000, 9_500_000, 14_000_000, 18_500_000] {
+            let after = pack(&[&table[..place], &more, &table[place..]]).1.0;
+            let new = after.iter().filter(|(hash, _)| !before.contains_key(*hash));
+            sent.push(new.map(|(_, chunk)| chunk.len()).sum::<usize>());
+        }
+        let mean = sent.iter().sum::<usize>() / sent.len();
+        assert!(mean < 12_000_000, "{sent:?}");
+    }
+
+    #[test]
     fn what_is_not_long_is_in_few_chunks() {
         assert!(pack(&[&noise(4, 900_000)]).0.chunks().len() <= 2);
         assert!(pack(&[&noise(5, 20_000_000)]).0.chunks().len() <= 22);

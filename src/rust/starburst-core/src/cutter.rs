@@ -1,7 +1,7 @@
 //! Streams of bytes, cut into chunks where their content says.
 use crate::blob::INLINE_MAX;
 use bytes::Bytes;
-use fastcdc::v2020::FastCDC;
+use fastcdc::v2020::{FastCDC, Normalization};
 
 /// How long chunks are, in bytes.
 #[derive(Debug, Clone, Copy)]
@@ -9,13 +9,18 @@ struct Sizes {
     least: usize,
     middle: usize,
     most: usize,
+    /// How soon a chunk ends that is longer than the middle.
+    end: Normalization,
 }
 
-/// The middle is the least: bytes up to it are not looked at, and looking is what takes time.
-const COARSE: Sizes = Sizes { least: 1 << 20, middle: 1 << 20, most: 4 << 20 };
+/// The middle is the least, and a quarter of it more the usual length: bytes up to the least are not looked at, and looking
+/// is what takes time.
+const COARSE: Sizes =
+    Sizes { least: 1 << 20, middle: 1 << 20, most: 4 << 20, end: Normalization::Level2 };
 /// For the chunks at both ends of a stream: there what many tasks share meets what each has of its own, and a chunk with
 /// both is sent for each of them.
-const FINE: Sizes = Sizes { least: 64 << 10, middle: 128 << 10, most: 512 << 10 };
+const FINE: Sizes =
+    Sizes { least: 64 << 10, middle: 128 << 10, most: 512 << 10, end: Normalization::Level1 };
 /// A stream that is no longer has no ends.
 const ENDS: u64 = 1 << 20;
 /// Bytes of a stream that are cut at a time.
@@ -171,7 +176,7 @@ impl Cutter {
 
 /// Where chunks of these sizes end.
 fn places(bytes: &[u8], sizes: Sizes) -> impl Iterator<Item = usize> {
-    let chunks = FastCDC::new(bytes, sizes.least, sizes.middle, sizes.most);
+    let chunks = FastCDC::with_level(bytes, sizes.least, sizes.middle, sizes.most, sizes.end);
     chunks.map(|chunk| chunk.offset + chunk.length)
 }
 
