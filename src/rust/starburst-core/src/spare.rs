@@ -5,6 +5,8 @@ use parking_lot::Mutex;
 
 /// Bytes that are kept for chunks.
 const CHUNKS: usize = 16 << 20;
+/// Less is not worth keeping, and does not get what is larger.
+const WORTH: usize = 1 << 20;
 /// Pieces that are kept: one that is written, some that wait, one that is cut, and the one before it.
 const PIECES: usize = 5;
 
@@ -33,7 +35,8 @@ impl Spare {
     /// Empty memory for so many bytes.
     pub fn chunk(&self, len: usize) -> BytesMut {
         let mut chunks = self.chunks.lock();
-        match chunks.iter().position(|memory| memory.capacity() >= len) {
+        let fits = |memory: &BytesMut| len >= WORTH && memory.capacity() >= len;
+        match chunks.iter().position(fits) {
             Some(place) => chunks.swap_remove(place),
             None => BytesMut::with_capacity(len),
         }
@@ -44,7 +47,7 @@ impl Spare {
         memory.clear();
         let mut chunks = self.chunks.lock();
         let held: usize = chunks.iter().map(BytesMut::capacity).sum();
-        if held + memory.capacity() <= CHUNKS {
+        if memory.capacity() >= WORTH && held + memory.capacity() <= CHUNKS {
             chunks.push(memory);
         }
     }
@@ -58,12 +61,14 @@ mod tests {
     fn memory_is_used_again_and_no_more_of_it_kept_than_the_limit() {
         let spare = Spare::default();
         for _ in 0..100 {
-            let mut memory = BytesMut::with_capacity(1 << 20);
-            memory.extend_from_slice(b"old");
-            spare.keep_chunk(memory);
+            for len in [1 << 10, 1 << 20] {
+                let mut memory = BytesMut::with_capacity(len);
+                memory.extend_from_slice(b"old");
+                spare.keep_chunk(memory);
+            }
         }
-        let held: usize = spare.chunks.lock().iter().map(BytesMut::capacity).sum();
-        assert_eq!(held, CHUNKS);
+        assert_eq!(spare.chunks.lock().len(), 16);
+        assert_eq!(spare.chunk(1 << 10).capacity(), 1 << 10);
         let again = spare.chunk(1 << 20);
         assert!(again.is_empty() && again.capacity() == 1 << 20);
         assert!(spare.chunk(2 << 20).capacity() >= 2 << 20);

@@ -3,8 +3,8 @@
 /// Fewer bytes are not worth a call of the system.
 const WORTH: usize = 32 << 10;
 
-/// Gives all pages of this memory their place at once, where the system can: one call for each page that is touched
-/// first takes most of the time in which a large value is read.
+/// Has the system provide all pages of this memory at once, where it can. Otherwise it does so page by page, as each is
+/// first written to, which takes most of the time in which a large value is read.
 pub(crate) fn make_ready(memory: &mut [u8]) {
     if memory.len() >= WORTH {
         populate(memory);
