@@ -64,6 +64,10 @@ measure <- function(work, name) {
 
 chosen <- grep(given$only, names(workloads), value = TRUE)
 backends <- if (nzchar(given$backends)) strsplit(given$backends, ";")[[1]] else all_backends
+unknown <- setdiff(backends, all_backends)
+if (length(unknown) > 0) {
+  stop("no such backend: ", toString(unknown), "; there are ", toString(all_backends))
+}
 rows <- NULL
 # What was measured before stays, but for what is measured anew now.
 if (given$add == "yes") {
