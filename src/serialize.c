@@ -9,7 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BUFFER 65536
+/* Less than what is made ready before it is read into: this memory is in use all the while. */
+#define BUFFER 16384
 /* From here on bytes go past the buffer. */
 #define DIRECT 4096
 #define MESSAGE 1024

@@ -3,8 +3,8 @@ use crate::{
     account::Account,
     call::{Call, CallError, Meaning, Service},
 };
-use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde::Deserialize;
+use serde_json::{Value, json};
 use std::collections::VecDeque;
 
 /// The most text that one call returns, in bytes.
@@ -70,8 +70,9 @@ pub async fn tail(
     let mut kept = Kept::new(tail);
     let mut next: Option<String> = None;
     for _ in 0..PAGES {
-        let request = Request { start_from_head: false, ..request(group, stream, next.clone()) };
-        let Some(page) = page(account, &request).await? else { break };
+        let parameters = json!({ "startFromHead": false });
+        let page = page(account, (group, stream), parameters, next.as_deref()).await?;
+        let Some(page) = page else { break };
         for line in page.lines().rev() {
             if !kept.take(line) {
                 return Ok(kept.done(true));
@@ -102,14 +103,12 @@ pub async fn between(
     if from_ms >= to_ms {
         return Ok(found);
     }
-    let (mut bytes, mut next) = (0, None);
+    let (mut bytes, mut next) = (0, None::<String>);
     for _ in 0..PAGES {
-        let request = Request {
-            start_time: Some(from_ms.max(0)),
-            end_time: Some(to_ms),
-            ..request(group, stream, next.clone())
-        };
-        let Some(page) = page(account, &request).await? else { return Ok(found) };
+        let parameters =
+            json!({ "startFromHead": true, "startTime": from_ms.max(0), "endTime": to_ms });
+        let page = page(account, (group, stream), parameters, next.as_deref()).await?;
+        let Some(page) = page else { return Ok(found) };
         for line in page.lines() {
             bytes += line.text.len() + 1;
             if bytes > MOST {
@@ -142,31 +141,6 @@ pub async fn describe(account: &Account, group: &str) -> Result<Option<LogGroup>
         retention_days: found.retention_in_days,
         stored_bytes: found.stored_bytes,
     }))
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Request<'a> {
-    log_group_name: &'a str,
-    log_stream_name: &'a str,
-    start_from_head: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    start_time: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    end_time: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    next_token: Option<String>,
-}
-
-fn request<'a>(group: &'a str, stream: &'a str, next_token: Option<String>) -> Request<'a> {
-    Request {
-        log_group_name: group,
-        log_stream_name: stream,
-        start_from_head: true,
-        start_time: None,
-        end_time: None,
-        next_token,
-    }
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -208,9 +182,19 @@ impl Page {
 }
 
 /// A page. `None`: there is no such stream.
-async fn page(account: &Account, request: &Request<'_>) -> Result<Option<Page>, CallError> {
-    let call = Call::new(Service::CloudWatchLogs, "GetLogEvents").on(request.log_stream_name);
-    let error = match account.json_as(&call, request).await {
+async fn page(
+    account: &Account,
+    (group, stream): (&str, &str),
+    mut parameters: Value,
+    next: Option<&str>,
+) -> Result<Option<Page>, CallError> {
+    let call = Call::new(Service::CloudWatchLogs, "GetLogEvents").on(stream);
+    parameters["logGroupName"] = group.into();
+    parameters["logStreamName"] = stream.into();
+    if let Some(next) = next {
+        parameters["nextToken"] = next.into();
+    }
+    let error = match account.json_as(&call, &parameters).await {
         Ok(page) => return Ok(Some(page)),
         Err(error) => error,
     };
@@ -219,7 +203,7 @@ async fn page(account: &Account, request: &Request<'_>) -> Result<Option<Page>, 
     }
     // The same code for a stream that is not there yet, and for a group that should be.
     let no_stream = error.words().contains("log stream")
-        || matches!(describe(account, request.log_group_name).await, Ok(Some(_)));
+        || matches!(describe(account, group).await, Ok(Some(_)));
     if no_stream { Ok(None) } else { Err(error) }
 }
 

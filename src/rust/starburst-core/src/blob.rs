@@ -123,6 +123,12 @@ impl Namer {
         if sink.has(&name) { Ok(()) } else { sink.take(name, chunk) }
     }
 
+    /// A copy of the next chunk.
+    fn copy(&mut self, chunk: &[u8], sink: &mut dyn ChunkSink) -> Result<(), Error> {
+        let chunk = sink.copy(chunk);
+        self.take(chunk, sink)
+    }
+
     /// The payload of a stream whose chunks were all taken; the next one begins.
     pub fn finish(&mut self, stream: Stream) -> Payload {
         match stream {
@@ -149,10 +155,7 @@ impl Packer {
         while !bytes.is_empty() {
             bytes = self.piece.write(bytes);
             if self.piece.is_full() {
-                self.cutter.cut(&mut self.piece, &mut |chunk| {
-                    let chunk = sink.copy(chunk);
-                    self.namer.take(chunk, sink)
-                })?;
+                self.cutter.cut(&mut self.piece, &mut |chunk| self.namer.copy(chunk, sink))?;
             }
         }
         Ok(())
@@ -163,10 +166,8 @@ impl Packer {
     /// # Errors
     /// The sink's.
     pub fn finish(mut self, sink: &mut dyn ChunkSink) -> Result<Payload, Error> {
-        let stream = self.cutter.finish(&mut self.piece, &mut |chunk| {
-            let chunk = sink.copy(chunk);
-            self.namer.take(chunk, sink)
-        })?;
+        let stream =
+            self.cutter.finish(&mut self.piece, &mut |chunk| self.namer.copy(chunk, sink))?;
         Ok(self.namer.finish(stream))
     }
 }

@@ -41,10 +41,10 @@ pub struct Piece {
 impl Piece {
     /// Takes as many of these bytes as there is place for, and returns the rest of them.
     pub fn write<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
-        if self.room == 0 && self.memory.len() + bytes.len() > INLINE_MAX {
+        if !self.has_room() && self.memory.len() + bytes.len() > INLINE_MAX {
             self.make_room();
         }
-        let free = if self.room == 0 { bytes.len() } else { ROOM + PIECE - self.memory.len() };
+        let free = if self.has_room() { ROOM + PIECE - self.memory.len() } else { bytes.len() };
         let (now, later) = bytes.split_at(free.min(bytes.len()));
         self.memory.extend_from_slice(now);
         later
@@ -58,6 +58,11 @@ impl Piece {
     /// What it holds.
     pub fn bytes(&self) -> &[u8] {
         &self.memory[self.begin..]
+    }
+
+    /// Whether it has the memory for a large value.
+    pub fn has_room(&self) -> bool {
+        self.room > 0
     }
 
     /// Forgets what it holds, and keeps the memory.
@@ -139,6 +144,11 @@ impl Cutter {
         self.cut_off(piece, true, out)?;
         (self.len, self.done) = (0, 0);
         Ok(Stream::Cut { len })
+    }
+
+    /// The memory that it held something in.
+    pub fn into_piece(self) -> Piece {
+        self.rest
     }
 
     /// Cuts what the content says, and the rest too at the end.

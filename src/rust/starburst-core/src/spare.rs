@@ -27,7 +27,7 @@ impl Spare {
     pub fn keep_piece(&self, mut piece: Piece) {
         piece.clear();
         let mut pieces = self.pieces.lock();
-        if pieces.len() < PIECES {
+        if piece.has_room() && pieces.len() < PIECES {
             pieces.push(piece);
         }
     }
@@ -73,11 +73,17 @@ mod tests {
         assert!(again.is_empty() && again.capacity() == 1 << 20);
         assert!(spare.chunk(2 << 20).capacity() >= 2 << 20);
         for _ in 0..100 {
-            let mut piece = Piece::default();
-            piece.write(b"old");
-            spare.keep_piece(piece);
+            let (mut small, mut large) = (Piece::default(), Piece::default());
+            small.write(b"old");
+            large.write(&[7; 100_000]);
+            spare.keep_piece(small);
+            spare.keep_piece(large);
         }
         assert_eq!(spare.pieces.lock().len(), PIECES);
-        assert!(spare.piece().bytes().is_empty());
+        for _ in 0..PIECES {
+            let again = spare.piece();
+            assert!(again.has_room() && again.bytes().is_empty());
+        }
+        assert!(!spare.piece().has_room());
     }
 }

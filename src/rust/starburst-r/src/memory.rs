@@ -19,7 +19,7 @@ fn populate(memory: &mut [u8]) {
     };
     let within = memory.as_mut_ptr().addr() % page_size();
     let first = memory.as_mut_ptr().wrapping_sub(within);
-    // SAFETY: it changes nothing that is in the memory, and the page that the memory begins in is mapped, as it is.
+    // SAFETY: it changes nothing that is in the memory, and the pages that the memory begins and ends in are mapped.
     let advised =
         unsafe { madvise(first.cast(), within + memory.len(), Advice::LinuxPopulateWrite) };
     // Linux before 5.14 does not know this advice: then pages come as they are touched.

@@ -68,14 +68,8 @@ impl Packing {
     /// Packs so many values.
     pub(crate) fn into(uploads: Arc<Uploads>, values: usize) -> Self {
         let done = Vec::with_capacity(values);
-        Self {
-            uploads,
-            piece: Piece::default(),
-            done,
-            large: None,
-            is_large: false,
-            looks: Looks::new(),
-        }
+        let piece = uploads.spare().piece();
+        Self { uploads, piece, done, large: None, is_large: false, looks: Looks::new() }
     }
 
     fn hand_over(&mut self, piece: Written) -> Result<()> {
@@ -117,6 +111,7 @@ impl Packing {
     /// # Errors
     /// Why a chunk could not be sent.
     pub(crate) fn finish(self) -> Result<Vec<Payload>> {
+        self.uploads.spare().keep_piece(self.piece);
         let mut large = match self.large {
             Some(Large { pieces, payloads }) => {
                 drop(pieces);
@@ -193,6 +188,7 @@ fn cut(mut pieces: mpsc::Receiver<Written>, uploads: &Uploads, chunks: &mpsc::Se
         }
         uploads.spare().keep_piece(piece);
     }
+    uploads.spare().keep_piece(cutter.into_piece());
 }
 
 /// Names and sends chunks until there are no more.

@@ -17,7 +17,7 @@ pub use xml::{BadXml, Xml};
 
 use crate::account::{Account, TRIES};
 use answer::Reply;
-use serde::{Serialize, de::DeserializeOwned};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use service::Protocol;
 use starburst_core::pace::Backoff;
@@ -86,11 +86,9 @@ impl Account {
     pub async fn json_as<T: DeserializeOwned>(
         &self,
         call: &Call<'_>,
-        parameters: &impl Serialize,
+        parameters: &Value,
     ) -> Result<T, CallError> {
-        let unsendable = |e: serde_json::Error| self.unreadable(call, &e.to_string());
-        let parameters = serde_json::to_value(parameters).map_err(unsendable)?;
-        let answer = self.json(call, &parameters).await?;
+        let answer = self.json(call, parameters).await?;
         serde_json::from_value(answer).map_err(|e| self.unreadable(call, &e.to_string()))
     }
 
