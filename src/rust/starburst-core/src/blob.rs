@@ -4,13 +4,14 @@
 //! places in each of them, so its chunks get the same names and travel once. Chunks leave as they are
 //! cut ([`crate::uploads`]) and come in as they are used ([`crate::downloads`]): large data is never in memory whole.
 use crate::{
-    cutter::{Cutter, Piece, Stream},
-    envelope::{Kind, Unsealed},
+    cutter::{Cutter, Stream},
+    envelope::Unsealed,
     error::Error,
+    spare::Spare,
 };
 use bytes::Bytes;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 /// Data up to this size travels inside the object that needs it.
 pub const INLINE_MAX: usize = 64 * 1024;
@@ -102,9 +103,9 @@ pub trait ChunkSink: fmt::Debug {
     /// # Errors
     /// Why no more is taken: packing is pointless then.
     fn take(&mut self, hash: BlobHash, chunk: Unsealed) -> Result<(), Error>;
-    /// Copies a chunk.
-    fn copy(&self, chunk: &[u8]) -> Unsealed {
-        Unsealed::new(Kind::Blob, chunk)
+    /// Memory for the chunks that it takes.
+    fn spare(&self) -> Arc<Spare> {
+        Arc::default()
     }
 }
 
@@ -120,13 +121,11 @@ impl Namer {
     pub fn take(&mut self, mut chunk: Unsealed, sink: &mut dyn ChunkSink) -> Result<(), Error> {
         let name = chunk.name();
         self.0.push(name);
-        if sink.has(&name) { Ok(()) } else { sink.take(name, chunk) }
-    }
-
-    /// A copy of the next chunk.
-    fn copy(&mut self, chunk: &[u8], sink: &mut dyn ChunkSink) -> Result<(), Error> {
-        let chunk = sink.copy(chunk);
-        self.take(chunk, sink)
+        if sink.has(&name) {
+            sink.spare().keep(chunk.into_memory());
+            return Ok(());
+        }
+        sink.take(name, chunk)
     }
 
     /// The payload of a stream whose chunks were all taken; the next one begins.
@@ -139,35 +138,34 @@ impl Namer {
 }
 
 /// Makes a payload of a stream of bytes.
-#[derive(Debug, Default)]
-pub struct Packer {
-    piece: Piece,
+#[derive(Debug)]
+pub struct Packer<'a> {
+    sink: &'a mut dyn ChunkSink,
     cutter: Cutter,
     namer: Namer,
 }
 
-impl Packer {
+impl<'a> Packer<'a> {
+    /// A packer whose chunks go here.
+    pub fn into(sink: &'a mut dyn ChunkSink) -> Self {
+        let cutter = Cutter::new(sink.spare());
+        Self { sink, cutter, namer: Namer::default() }
+    }
+
     /// Takes the next bytes.
     ///
     /// # Errors
     /// The sink's.
-    pub fn write(&mut self, mut bytes: &[u8], sink: &mut dyn ChunkSink) -> Result<(), Error> {
-        while !bytes.is_empty() {
-            bytes = self.piece.write(bytes);
-            if self.piece.is_full() {
-                self.cutter.cut(&mut self.piece, &mut |chunk| self.namer.copy(chunk, sink))?;
-            }
-        }
-        Ok(())
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.cutter.write(bytes, &mut |chunk| self.namer.take(chunk, self.sink))
     }
 
     /// The payload of all that was written.
     ///
     /// # Errors
     /// The sink's.
-    pub fn finish(mut self, sink: &mut dyn ChunkSink) -> Result<Payload, Error> {
-        let stream =
-            self.cutter.finish(&mut self.piece, &mut |chunk| self.namer.copy(chunk, sink))?;
+    pub fn finish(mut self) -> Result<Payload, Error> {
+        let stream = self.cutter.finish(&mut |chunk| self.namer.take(chunk, self.sink))?;
         Ok(self.namer.finish(stream))
     }
 }
@@ -197,11 +195,12 @@ mod tests {
     }
 
     fn pack(pieces: &[&[u8]]) -> (Payload, Kept) {
-        let (mut packer, mut kept) = (Packer::default(), Kept::default());
+        let mut kept = Kept::default();
+        let mut packer = Packer::into(&mut kept);
         for piece in pieces {
-            packer.write(piece, &mut kept).unwrap();
+            packer.write(piece).unwrap();
         }
-        (packer.finish(&mut kept).unwrap(), kept)
+        (packer.finish().unwrap(), kept)
     }
 
     #[test]

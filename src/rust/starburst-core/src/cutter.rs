@@ -1,7 +1,12 @@
 //! Streams of bytes, cut into chunks where their content says.
-use crate::blob::INLINE_MAX;
+use crate::{
+    blob::INLINE_MAX,
+    envelope::{Kind, Unsealed},
+    spare::Spare,
+};
 use bytes::Bytes;
 use fastcdc::v2020::{FastCDC, Normalization};
+use std::sync::Arc;
 
 /// How long chunks are, in bytes.
 #[derive(Debug, Clone, Copy)]
@@ -22,73 +27,15 @@ const COARSE: Sizes =
 const FINE: Sizes =
     Sizes { least: 64 << 10, middle: 128 << 10, most: 512 << 10, end: Normalization::Level1 };
 /// A stream that is no longer has no ends.
-const ENDS: u64 = 1 << 20;
-/// Bytes of a stream that are cut at a time.
-const PIECE: usize = 2 << 20;
-/// What is left of a piece is shorter than the longest chunk.
-const ROOM: usize = COARSE.most;
-
-/// The next bytes of a stream, with room before them for what was left of the piece before: a chunk may begin in one and
-/// end in the other.
-#[derive(Debug, Default)]
-pub struct Piece {
-    memory: Vec<u8>,
-    begin: usize,
-    /// Room is made once there is more than a little: most values are small.
-    room: usize,
-}
-
-impl Piece {
-    /// Takes as many of these bytes as there is place for, and returns the rest of them.
-    pub fn write<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
-        if !self.has_room() && self.memory.len() + bytes.len() > INLINE_MAX {
-            self.make_room();
-        }
-        let free = if self.has_room() { ROOM + PIECE - self.memory.len() } else { bytes.len() };
-        let (now, later) = bytes.split_at(free.min(bytes.len()));
-        self.memory.extend_from_slice(now);
-        later
-    }
-
-    /// Whether it takes no more.
-    pub fn is_full(&self) -> bool {
-        self.memory.len() == ROOM + PIECE
-    }
-
-    /// What it holds.
-    pub fn bytes(&self) -> &[u8] {
-        &self.memory[self.begin..]
-    }
-
-    /// Whether it has the memory for a large value.
-    pub fn has_room(&self) -> bool {
-        self.room > 0
-    }
-
-    /// Forgets what it holds, and keeps the memory.
-    pub fn clear(&mut self) {
-        self.memory.truncate(self.room);
-        self.begin = self.room;
-    }
-
-    fn make_room(&mut self) {
-        // Memory that nobody writes to costs nothing.
-        let mut memory = vec![0; ROOM + PIECE];
-        memory.truncate(ROOM);
-        memory.extend_from_slice(self.bytes());
-        *self = Self { memory, begin: ROOM, room: ROOM };
-    }
-
-    /// Puts these bytes before its own.
-    fn prepend(&mut self, before: &[u8]) {
-        if self.begin < before.len() {
-            self.make_room();
-        }
-        let first = self.begin - before.len();
-        self.memory[first..self.begin].copy_from_slice(before);
-        self.begin = first;
-    }
-}
+const ENDS: usize = 1 << 20;
+/// So many bytes are collected before they are looked at.
+const LOOK: usize = 512 << 10;
+/// How long a stream is when it is first looked at: it has ends then.
+const FIRST_LOOK: usize = ENDS + LOOK;
+/// Shorter chunks are copied, so that they do not take the memory of a long one with them.
+const LONG: usize = 1 << 20;
+/// The longest chunk in bytes.
+pub const MOST: usize = COARSE.most;
 
 /// What a stream came to.
 #[derive(Debug)]
@@ -102,86 +49,127 @@ pub enum Stream {
     },
 }
 
-/// Cuts a stream of bytes into chunks, and holds no more of it than what may be one chunk.
-#[derive(Debug, Default)]
+/// Cuts a stream of bytes into chunks, each collected where it stays, and holds no more of it than what may be one chunk.
+#[derive(Debug)]
 pub struct Cutter {
-    /// The piece before, as far as it is not in chunks: that may go on in the next.
-    rest: Piece,
-    len: u64,
+    spare: Arc<Spare>,
+    /// The stream as far as it is in no chunk.
+    rest: Unsealed,
+    /// Once the rest is so long, it is looked at.
+    look_at: usize,
     /// Bytes of the stream that are in chunks already.
     done: u64,
 }
 
+impl Default for Cutter {
+    fn default() -> Self {
+        Self::new(Arc::default())
+    }
+}
+
 impl Cutter {
-    /// Cuts the next piece, which must be full: chunks go to `out`. An empty one comes in its place.
-    ///
-    /// # Errors
-    /// What `out` fails with.
-    pub fn cut<E>(
-        &mut self,
-        piece: &mut Piece,
-        out: &mut impl FnMut(&[u8]) -> Result<(), E>,
-    ) -> Result<(), E> {
-        self.len += piece.bytes().len() as u64;
-        self.cut_off(piece, false, out)
+    /// A cutter that takes memory for chunks from here.
+    pub fn new(spare: Arc<Spare>) -> Self {
+        Self { spare, rest: Unsealed::new(Kind::Blob, &[]), look_at: FIRST_LOOK, done: 0 }
     }
 
-    /// Cuts the last piece, which may be empty, and is ready for the next stream.
+    /// Takes the next bytes: chunks go to `out`.
     ///
     /// # Errors
-    /// What `out` fails with.
+    /// What `out` fails with: this stream is lost then.
+    pub fn write<E>(
+        &mut self,
+        mut bytes: &[u8],
+        out: &mut impl FnMut(Unsealed) -> Result<(), E>,
+    ) -> Result<(), E> {
+        while !bytes.is_empty() {
+            let free = self.look_at - self.rest.body().len();
+            let (now, later) = bytes.split_at(free.min(bytes.len()));
+            self.hold(now);
+            bytes = later;
+            if self.rest.body().len() == self.look_at {
+                self.look(out)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Cuts what is left, and is ready for the next stream.
+    ///
+    /// # Errors
+    /// What `out` fails with: this stream is lost then.
     pub fn finish<E>(
         &mut self,
-        piece: &mut Piece,
-        out: &mut impl FnMut(&[u8]) -> Result<(), E>,
+        out: &mut impl FnMut(Unsealed) -> Result<(), E>,
     ) -> Result<Stream, E> {
-        let len = self.len + piece.bytes().len() as u64;
+        let len = self.done + self.rest.body().len() as u64;
         if len <= INLINE_MAX as u64 {
-            let short = Bytes::copy_from_slice(piece.bytes());
-            piece.clear();
+            let short = Bytes::copy_from_slice(self.rest.body());
+            self.rest.remove(short.len());
             return Ok(Stream::Short(short));
         }
-        self.cut_off(piece, true, out)?;
-        (self.len, self.done) = (0, 0);
+        let has_ends = len > ENDS as u64;
+        while !self.rest.body().is_empty() {
+            let body = self.rest.body();
+            let sizes = if self.done == 0 && has_ends { FINE } else { COARSE };
+            // The end of these bytes is not a place that the content chose.
+            let otherwise = || if has_ends { last_place(body) } else { body.len() };
+            let size = place(body, sizes).unwrap_or_else(otherwise);
+            self.give(size, out)?;
+        }
+        (self.look_at, self.done) = (FIRST_LOOK, 0);
         Ok(Stream::Cut { len })
     }
 
-    /// The memory that it held something in.
-    pub fn into_piece(self) -> Piece {
-        self.rest
+    fn hold(&mut self, bytes: &[u8]) {
+        // Most streams are short.
+        let is_long = self.rest.body().len() + bytes.len() > INLINE_MAX;
+        if is_long && !self.rest.has_room(MOST) {
+            self.rest = Unsealed::chunk(self.rest.body(), &self.spare);
+        }
+        self.rest.write(bytes);
     }
 
-    /// Cuts what the content says, and the rest too at the end.
-    fn cut_off<E>(
-        &mut self,
-        piece: &mut Piece,
-        is_last: bool,
-        out: &mut impl FnMut(&[u8]) -> Result<(), E>,
-    ) -> Result<(), E> {
-        piece.prepend(self.rest.bytes());
-        self.rest.clear();
-        let mut bytes = piece.bytes();
-        let is_short = is_last && self.done + bytes.len() as u64 <= ENDS;
-        while !bytes.is_empty() {
-            let sizes = if self.done == 0 && !is_short { FINE } else { COARSE };
-            let mut size = places(bytes, sizes).next().unwrap_or(bytes.len());
-            if size == bytes.len() {
-                // The end of these bytes is not a place that the content chose.
-                match is_last {
-                    false => break,
-                    true if is_short => {}
-                    true => size = last_place(bytes),
-                }
-            }
-            let (chunk, after) = bytes.split_at(size);
-            out(chunk)?;
-            bytes = after;
-            self.done += size as u64;
+    /// Cuts off a chunk if the content says where it ends, and says when to look again.
+    fn look<E>(&mut self, out: &mut impl FnMut(Unsealed) -> Result<(), E>) -> Result<(), E> {
+        let sizes = if self.done == 0 { FINE } else { COARSE };
+        if let Some(size) = place(self.rest.body(), sizes) {
+            self.give(size, out)?;
         }
-        piece.begin = piece.memory.len() - bytes.len();
-        std::mem::swap(piece, &mut self.rest);
+        self.look_at = (self.rest.body().len().max(COARSE.least) + LOOK).min(MOST);
         Ok(())
     }
+
+    /// Hands over so many bytes as a chunk.
+    fn give<E>(
+        &mut self,
+        size: usize,
+        out: &mut impl FnMut(Unsealed) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.done += size as u64;
+        let (chunk, rest) = self.rest.body().split_at(size);
+        if size < LONG {
+            let chunk = Unsealed::new(Kind::Blob, chunk);
+            self.rest.remove(size);
+            return out(chunk);
+        }
+        let rest = Unsealed::chunk(rest, &self.spare);
+        let mut chunk = std::mem::replace(&mut self.rest, rest);
+        chunk.truncate(size);
+        out(chunk)
+    }
+}
+
+impl Drop for Cutter {
+    fn drop(&mut self) {
+        let rest = std::mem::replace(&mut self.rest, Unsealed::new(Kind::Blob, &[]));
+        self.spare.keep(rest.into_memory());
+    }
+}
+
+/// Where the first chunk of these bytes ends; none where the next bytes decide.
+fn place(bytes: &[u8], sizes: Sizes) -> Option<usize> {
+    places(bytes, sizes).next().filter(|&size| size < bytes.len() || size == sizes.most)
 }
 
 /// Where chunks of these sizes end.
@@ -205,31 +193,55 @@ mod tests {
         out
     }
 
-    fn chunks(cutter: &mut Cutter, piece: &mut Piece, mut bytes: &[u8]) -> (Vec<Vec<u8>>, Stream) {
+    fn chunks(cutter: &mut Cutter, bytes: &[u8], step: usize) -> (Vec<Vec<u8>>, Stream) {
         let mut chunks = Vec::new();
-        let mut out = |chunk: &[u8]| {
-            chunks.push(chunk.to_vec());
+        let mut out = |chunk: Unsealed| {
+            chunks.push(chunk.body().to_vec());
             Ok::<_, ()>(())
         };
+        for piece in bytes.chunks(step) {
+            cutter.write(piece, &mut out).unwrap();
+        }
+        let stream = cutter.finish(&mut out).unwrap();
+        (chunks, stream)
+    }
+
+    /// As chunks are cut where all of a stream is at hand.
+    fn at_once(mut bytes: &[u8]) -> Vec<Vec<u8>> {
+        let mut chunks = Vec::new();
+        let has_ends = bytes.len() > ENDS;
         while !bytes.is_empty() {
-            bytes = piece.write(bytes);
-            if piece.is_full() {
-                cutter.cut(piece, &mut out).unwrap();
+            let sizes = if chunks.is_empty() && has_ends { FINE } else { COARSE };
+            let first = places(bytes, sizes).next().unwrap();
+            let is_last = first == bytes.len() && first < sizes.most;
+            let size = if is_last && has_ends { last_place(bytes) } else { first };
+            chunks.push(bytes[..size].to_vec());
+            bytes = &bytes[size..];
+        }
+        chunks
+    }
+
+    #[test]
+    fn a_stream_is_cut_as_if_all_of_it_were_at_hand() {
+        let lens = [70_000, ENDS, ENDS + 1, FIRST_LOOK - 1, FIRST_LOOK, FIRST_LOOK + 1, 11_000_001];
+        for (seed, len) in lens.into_iter().enumerate() {
+            let bytes = noise(seed as u8, len);
+            for step in [4_099, 1 << 16, 3_000_000, len] {
+                let (cut, _) = chunks(&mut Cutter::default(), &bytes, step);
+                assert!(cut == at_once(&bytes), "{len} {step}");
             }
         }
-        let stream = cutter.finish(piece, &mut out).unwrap();
-        (chunks, stream)
     }
 
     #[test]
     fn one_stream_after_another_is_cut_as_if_it_were_alone() {
-        let (mut cutter, mut piece) = (Cutter::default(), Piece::default());
+        let mut cutter = Cutter::default();
         for (seed, len) in
-            [(1, 9_000_000), (2, 100), (3, PIECE), (4, 70_000), (5, 3 * PIECE), (6, 0)]
+            [(1, 9_000_000), (2, 100), (3, FIRST_LOOK), (4, 70_000), (5, 6_000_000), (6, 0)]
         {
             let bytes = noise(seed, len);
-            let (cut, stream) = chunks(&mut cutter, &mut piece, &bytes);
-            let (alone, _) = chunks(&mut Cutter::default(), &mut Piece::default(), &bytes);
+            let (cut, stream) = chunks(&mut cutter, &bytes, 100_000);
+            let (alone, _) = chunks(&mut Cutter::default(), &bytes, 100_000);
             assert!(cut == alone, "{len}");
             match stream {
                 Stream::Short(short) => assert!(short == bytes && cut.is_empty()),
@@ -243,8 +255,8 @@ mod tests {
 
     #[test]
     fn no_chunk_is_longer_than_the_longest_also_where_all_is_the_same() {
-        let (cut, _) = chunks(&mut Cutter::default(), &mut Piece::default(), &vec![7; 20 << 20]);
-        assert!(cut.iter().all(|chunk| chunk.len() <= COARSE.most));
+        let (cut, _) = chunks(&mut Cutter::default(), &vec![7; 20 << 20], 1 << 16);
+        assert!(cut.iter().all(|chunk| chunk.len() <= MOST));
         assert_eq!(cut.concat().len(), 20 << 20);
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A reader of an older layout says which version it met; damage is an error that names the key,
 //! and is never taken for an empty object.
-use crate::{blob::BlobHash, error::Error, key::Key, spare::Spare};
+use crate::{blob::BlobHash, cutter, error::Error, key::Key, spare::Spare};
 use bytes::{Bytes, BytesMut};
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -105,9 +105,9 @@ impl Unsealed {
         Self::within(BytesMut::with_capacity(HEADER + body.len()), kind, body)
     }
 
-    /// Copies a chunk of large data into memory that was used before, where there is some.
+    /// Copies the beginning of a chunk of large data into memory for the longest, used before where there is some.
     pub fn chunk(body: &[u8], spare: &Spare) -> Self {
-        Self::within(spare.chunk(HEADER + body.len()), Kind::Blob, body)
+        Self::within(spare.memory(HEADER + cutter::MOST), Kind::Blob, body)
     }
 
     fn within(mut whole: BytesMut, kind: Kind, body: &[u8]) -> Self {
@@ -116,9 +116,43 @@ impl Unsealed {
         Self { kind, whole, hash: None }
     }
 
+    /// The body.
+    pub fn body(&self) -> &[u8] {
+        &self.whole[HEADER..]
+    }
+
+    /// Whether a body of so many bytes has room where it is.
+    pub fn has_room(&self, len: usize) -> bool {
+        self.whole.capacity() >= HEADER + len
+    }
+
+    /// Adds to the body.
+    pub fn write(&mut self, bytes: &[u8]) {
+        self.hash = None;
+        self.whole.extend_from_slice(bytes);
+    }
+
+    /// Shortens the body to so many bytes.
+    pub fn truncate(&mut self, len: usize) {
+        self.hash = None;
+        self.whole.truncate(HEADER + len);
+    }
+
+    /// Removes so many bytes from the beginning of the body.
+    pub fn remove(&mut self, count: usize) {
+        self.hash = None;
+        self.whole.copy_within(HEADER + count.., HEADER);
+        self.whole.truncate(self.whole.len() - count);
+    }
+
+    /// The memory that it lies in.
+    pub fn into_memory(self) -> BytesMut {
+        self.whole
+    }
+
     /// The name that its content gives a chunk of large data.
     pub fn name(&mut self) -> BlobHash {
-        let name = BlobHash::of(&self.whole[HEADER..]);
+        let name = BlobHash::of(self.body());
         self.hash = Some(*name.as_bytes());
         name
     }
@@ -130,6 +164,11 @@ impl Unsealed {
 
     /// As [`seal`].
     pub fn seal(self) -> Bytes {
+        self.seal_and_keep(&Spare::default())
+    }
+
+    /// As [`seal`]. Where that takes other memory, its own is used again.
+    pub fn seal_and_keep(self, spare: &Spare) -> Bytes {
         let mut whole = self.whole;
         let body = &whole[HEADER..];
         let len = body.len();
@@ -143,7 +182,8 @@ impl Unsealed {
             (None, None) => Codec::Plain,
         };
         if let Some(small) = compressed {
-            whole = Self::new(self.kind, &small).whole;
+            let small = Self::new(self.kind, &small).whole;
+            spare.keep(std::mem::replace(&mut whole, small));
         }
         let (header, stored) = whole.split_at_mut(HEADER);
         let (fixed, sum) = header.split_at_mut(HEADER - 32);

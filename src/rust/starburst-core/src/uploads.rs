@@ -27,7 +27,7 @@ pub struct Uploads {
     state: Mutex<State>,
     /// Something was stored, or could not be.
     changed: Notify,
-    spare: Spare,
+    spare: Arc<Spare>,
 }
 
 #[derive(Debug, Default)]
@@ -45,12 +45,12 @@ impl Uploads {
     /// Uploads of a session. They go on in the runtime that this is called in.
     pub fn new(store: Arc<dyn Store>, keys: SessionKeys, clock: Arc<dyn Clock>) -> Arc<Self> {
         let runtime = tokio::runtime::Handle::current();
-        let (state, changed, spare) = (Mutex::default(), Notify::new(), Spare::default());
+        let (state, changed, spare) = (Mutex::default(), Notify::new(), Arc::default());
         Arc::new(Self { store, keys, clock, runtime, state, changed, spare })
     }
 
     /// Memory for what will be sent.
-    pub fn spare(&self) -> &Spare {
+    pub fn spare(&self) -> &Arc<Spare> {
         &self.spare
     }
 
@@ -152,7 +152,7 @@ impl Uploads {
     async fn send(self: Arc<Self>, hash: BlobHash, chunk: Unsealed) {
         let (key, size) = (self.keys.blob(&hash), chunk.size());
         // A millisecond or two of computing, on whichever thread of the runtime is free.
-        let sealed = chunk.seal();
+        let sealed = chunk.seal_and_keep(&self.spare);
         loop {
             {
                 let mut state = self.state.lock();
@@ -171,7 +171,7 @@ impl Uploads {
                     drop(state);
                     self.changed.notify_waiters();
                     if let Ok(memory) = sealed.try_into_mut() {
-                        self.spare.keep_chunk(memory);
+                        self.spare.keep(memory);
                     }
                     return;
                 }

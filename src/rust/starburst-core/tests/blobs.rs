@@ -58,9 +58,9 @@ impl ChunkSink for Sink {
 }
 
 fn pack(bytes: &[u8], sink: &mut Sink) -> Payload {
-    let mut packer = Packer::default();
-    packer.write(bytes, sink).unwrap();
-    packer.finish(sink).unwrap()
+    let mut packer = Packer::into(sink);
+    packer.write(bytes).unwrap();
+    packer.finish().unwrap()
 }
 
 async fn through_a_store(bytes: &[u8]) -> Bytes {

@@ -1,15 +1,15 @@
-//! Serialized values on their way out of R's thread: it only copies them, and what is large is cut, named and sent by
-//! other threads meanwhile.
+//! Serialized values on their way out of R's thread: it only cuts them, and what is large is named, compressed and sent
+//! by other threads meanwhile.
 use crate::{
     error::{RError, Result},
     runtime::{self, Looks},
 };
-use bytes::Bytes;
 use starburst_core::{
-    blob::{BlobHash, ChunkSink, INLINE_MAX, Namer, Payload},
-    cutter::{Cutter, Piece, Stream},
+    blob::{BlobHash, ChunkSink, Namer, Payload},
+    cutter::{Cutter, Stream},
     envelope::Unsealed,
     error::Error,
+    spare::Spare,
     uploads::Uploads,
 };
 use std::sync::Arc;
@@ -19,10 +19,8 @@ use tokio::{
     task::JoinHandle,
 };
 
-/// Pieces that wait to be cut.
-const WAITING: usize = 2;
 /// Chunks that wait for their names.
-const CUT: usize = 4;
+const WAITING: usize = 4;
 
 /// What R's serialization is written to.
 pub(crate) trait Values {
@@ -34,55 +32,78 @@ pub(crate) trait Values {
 
 /// Makes payloads of values, and sends what is large.
 pub(crate) struct Packing {
-    uploads: Arc<Uploads>,
-    /// What is not handed over of the value that is being written.
-    piece: Piece,
+    cutter: Cutter,
+    naming: Naming,
     /// Payloads of the values so far; none where it is made elsewhere.
     done: Vec<Option<Payload>>,
-    large: Option<Large>,
-    /// Whether pieces of the value that is being written were handed over.
-    is_large: bool,
+}
+
+/// Makes payloads of large values in another thread, once there are any.
+struct Naming {
+    uploads: Arc<Uploads>,
+    begun: Option<Begun>,
     looks: Looks,
 }
 
-/// Where large values are cut.
-struct Large {
-    pieces: mpsc::Sender<Written>,
+struct Begun {
+    cut: mpsc::Sender<Cut>,
     payloads: JoinHandle<std::result::Result<Vec<Payload>, Error>>,
 }
 
-/// What one thread cuts and another names.
+/// What large values are cut into.
 enum Cut {
     Chunk(Unsealed),
     End(Stream),
 }
 
-/// A piece of a value.
-enum Written {
-    Full(Piece),
-    /// The value ends with it.
-    Last(Piece),
-}
-
 impl Packing {
     /// Packs so many values.
     pub(crate) fn into(uploads: Arc<Uploads>, values: usize) -> Self {
-        let done = Vec::with_capacity(values);
-        let piece = uploads.spare().piece();
-        Self { uploads, piece, done, large: None, is_large: false, looks: Looks::new() }
+        let cutter = Cutter::new(Arc::clone(uploads.spare()));
+        let naming = Naming { uploads, begun: None, looks: Looks::new() };
+        Self { cutter, naming, done: Vec::with_capacity(values) }
     }
 
-    fn hand_over(&mut self, piece: Written) -> Result<()> {
-        self.is_large = true;
-        // The others may keep up, so that nothing here ever waits, which is when Ctrl-C is seen.
+    /// The payloads, in the order of the values.
+    ///
+    /// # Errors
+    /// Why a chunk could not be sent.
+    pub(crate) fn finish(self) -> Result<Vec<Payload>> {
+        let mut large = self.naming.finish()?.into_iter();
+        let lost = || RError::Value("a value was not packed".into());
+        self.done.into_iter().map(|done| done.or_else(|| large.next()).ok_or_else(lost)).collect()
+    }
+}
+
+impl Values for Packing {
+    fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.cutter.write(bytes, &mut |chunk| self.naming.take(Cut::Chunk(chunk)))
+    }
+
+    fn end(&mut self) -> Result<()> {
+        let stream = self.cutter.finish(&mut |chunk| self.naming.take(Cut::Chunk(chunk)))?;
+        self.done.push(match stream {
+            Stream::Short(bytes) => Some(Payload::Inline(bytes)),
+            long @ Stream::Cut { .. } => {
+                self.naming.take(Cut::End(long))?;
+                None
+            }
+        });
+        Ok(())
+    }
+}
+
+impl Naming {
+    fn take(&mut self, cut: Cut) -> Result<()> {
+        // The other thread may keep up, so that nothing here ever waits, which is when Ctrl-C is seen.
         self.looks.look()?;
-        let large = match &mut self.large {
-            Some(large) => large,
-            none => none.insert(Large::start(&self.uploads)?),
+        let begun = match &mut self.begun {
+            Some(begun) => begun,
+            none => none.insert(Begun::begin(&self.uploads)?),
         };
-        match large.pieces.try_send(piece) {
+        match begun.cut.try_send(cut) {
             Ok(()) => Ok(()),
-            Err(TrySendError::Full(piece)) => match runtime::wait(large.pieces.send(piece))? {
+            Err(TrySendError::Full(cut)) => match runtime::wait(begun.cut.send(cut))? {
                 Ok(()) => Ok(()),
                 Err(_) => Err(self.why()),
             },
@@ -90,14 +111,9 @@ impl Packing {
         }
     }
 
-    /// Begins another piece, and returns the one so far.
-    fn next_piece(&mut self) -> Piece {
-        std::mem::replace(&mut self.piece, self.uploads.spare().piece())
-    }
-
     /// Why nothing more is taken.
     fn why(&mut self) -> RError {
-        match self.large.take().map(|large| runtime::wait(large.payloads)) {
+        match self.begun.take().map(|begun| runtime::wait(begun.payloads)) {
             Some(Ok(Ok(Err(error)))) => error.into(),
             Some(Err(left)) => left,
             Some(Ok(Err(_) | Ok(Ok(_)))) | None => {
@@ -106,92 +122,28 @@ impl Packing {
         }
     }
 
-    /// The payloads, in the order of the values.
-    ///
-    /// # Errors
-    /// Why a chunk could not be sent.
-    pub(crate) fn finish(self) -> Result<Vec<Payload>> {
-        self.uploads.spare().keep_piece(self.piece);
-        let mut large = match self.large {
-            Some(Large { pieces, payloads }) => {
-                drop(pieces);
-                let ended = runtime::wait(payloads)?;
-                ended.map_err(|e| Error::Internal { detail: format!("packing: {e}") })??
-            }
-            None => Vec::new(),
-        }
-        .into_iter();
-        let lost = || RError::Value("a value was not packed".into());
-        self.done.into_iter().map(|done| done.or_else(|| large.next()).ok_or_else(lost)).collect()
-    }
-}
-
-impl Values for Packing {
-    fn write(&mut self, mut bytes: &[u8]) -> Result<()> {
-        while !bytes.is_empty() {
-            bytes = self.piece.write(bytes);
-            if self.piece.is_full() {
-                let full = self.next_piece();
-                self.hand_over(Written::Full(full))?;
-            }
-        }
-        Ok(())
-    }
-
-    fn end(&mut self) -> Result<()> {
-        if !self.is_large && self.piece.bytes().len() <= INLINE_MAX {
-            self.done.push(Some(Payload::Inline(Bytes::copy_from_slice(self.piece.bytes()))));
-            self.piece.clear();
-            return Ok(());
-        }
-        let last = self.next_piece();
-        self.hand_over(Written::Last(last))?;
-        self.is_large = false;
-        self.done.push(None);
-        Ok(())
-    }
-}
-
-impl Large {
-    fn start(uploads: &Arc<Uploads>) -> Result<Self> {
-        let runtime = runtime::runtime()?;
-        let (pieces, waiting) = mpsc::channel(WAITING);
-        let (chunks, cut_chunks) = mpsc::channel(CUT);
-        let given = Arc::clone(uploads);
-        let sink = Sending { uploads: Arc::clone(uploads), runtime: runtime.handle().clone() };
-        runtime.spawn_blocking(move || cut(waiting, &given, &chunks));
-        let payloads = runtime.spawn_blocking(move || name(cut_chunks, sink));
-        Ok(Self { pieces, payloads })
-    }
-}
-
-/// Cuts values until there are no more, or nobody takes the chunks. A value that is not whole is not wanted any more.
-fn cut(mut pieces: mpsc::Receiver<Written>, uploads: &Uploads, chunks: &mpsc::Sender<Cut>) {
-    let mut cutter = Cutter::default();
-    let mut give = |chunk: &[u8]| {
-        let chunk = Unsealed::chunk(chunk, uploads.spare());
-        chunks.blocking_send(Cut::Chunk(chunk))
-    };
-    while let Some(written) = pieces.blocking_recv() {
-        let (piece, given) = match written {
-            Written::Full(mut piece) => {
-                let given = cutter.cut(&mut piece, &mut give);
-                (piece, given)
-            }
-            Written::Last(mut piece) => {
-                let stream = cutter.finish(&mut piece, &mut give);
-                (piece, stream.and_then(|stream| chunks.blocking_send(Cut::End(stream))))
-            }
+    /// The payloads of the large values.
+    fn finish(self) -> Result<Vec<Payload>> {
+        let Some(Begun { cut, payloads }) = self.begun else {
+            return Ok(Vec::new());
         };
-        if given.is_err() {
-            return;
-        }
-        uploads.spare().keep_piece(piece);
+        drop(cut);
+        let ended = runtime::wait(payloads)?;
+        Ok(ended.map_err(|e| Error::Internal { detail: format!("packing: {e}") })??)
     }
-    uploads.spare().keep_piece(cutter.into_piece());
 }
 
-/// Names and sends chunks until there are no more.
+impl Begun {
+    fn begin(uploads: &Arc<Uploads>) -> Result<Self> {
+        let runtime = runtime::runtime()?;
+        let (cut, chunks) = mpsc::channel(WAITING);
+        let sink = Sending { uploads: Arc::clone(uploads), runtime: runtime.handle().clone() };
+        let payloads = runtime.spawn_blocking(move || name(chunks, sink));
+        Ok(Self { cut, payloads })
+    }
+}
+
+/// Names and sends chunks until there are no more. A value that does not end is not wanted any more.
 fn name(
     mut chunks: mpsc::Receiver<Cut>,
     mut sink: Sending,
@@ -216,6 +168,9 @@ struct Sending {
 impl ChunkSink for Sending {
     fn has(&self, hash: &BlobHash) -> bool {
         self.uploads.has(hash)
+    }
+    fn spare(&self) -> Arc<Spare> {
+        Arc::clone(self.uploads.spare())
     }
     fn take(&mut self, hash: BlobHash, mut chunk: Unsealed) -> std::result::Result<(), Error> {
         loop {

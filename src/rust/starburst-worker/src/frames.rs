@@ -157,16 +157,16 @@ pub(crate) fn read_frame(
 
 /// Packs and sends a result while it arrives, so that it is never in memory as a whole.
 fn pack(from: &mut impl Read, len: u64, sink: &mut dyn ChunkSink) -> io::Result<Payload> {
-    let mut packer = Packer::default();
+    let mut packer = Packer::into(sink);
     let mut left = len;
     let mut piece = vec![0; PIECE.min(usize::try_from(len).unwrap_or(PIECE))];
     while left > 0 {
         let now = piece.len().min(usize::try_from(left).unwrap_or(PIECE));
         from.read_exact(&mut piece[..now])?;
-        packer.write(&piece[..now], sink).map_err(io::Error::other)?;
+        packer.write(&piece[..now]).map_err(io::Error::other)?;
         left -= now as u64;
     }
-    packer.finish(sink).map_err(io::Error::other)
+    packer.finish().map_err(io::Error::other)
 }
 
 /// Packs a result that R left in a file because it is large, and removes the file.

@@ -4,6 +4,7 @@ use starburst_core::{
     blob::{BlobHash, ChunkSink},
     envelope::Unsealed,
     error::Error,
+    spare::Spare,
     uploads::Uploads,
 };
 use std::{
@@ -31,8 +32,8 @@ impl ChunkSink for Sending {
     fn has(&self, hash: &BlobHash) -> bool {
         self.uploads.has(hash)
     }
-    fn copy(&self, chunk: &[u8]) -> Unsealed {
-        Unsealed::chunk(chunk, self.uploads.spare())
+    fn spare(&self) -> Arc<Spare> {
+        Arc::clone(self.uploads.spare())
     }
     fn take(&mut self, hash: BlobHash, mut chunk: Unsealed) -> Result<(), Error> {
         let mut failing: Option<Instant> = None;
@@ -99,9 +100,9 @@ mod tests {
     fn a_result_that_the_store_cannot_keep_up_with_is_sent_all_the_same() {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let (mut sink, _said) = sending(&runtime, 150);
-        let mut packer = Packer::default();
-        packer.write(&noise(150 << 20), &mut sink).unwrap();
-        let payload = packer.finish(&mut sink).unwrap();
+        let mut packer = Packer::into(&mut sink);
+        packer.write(&noise(150 << 20)).unwrap();
+        let payload = packer.finish().unwrap();
         while runtime.block_on(sink.uploads.stored(payload.chunks())).is_err() {}
     }
 
@@ -110,7 +111,7 @@ mod tests {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let (mut sink, said) = sending(&runtime, 0);
         drop(said);
-        let mut packer = Packer::default();
-        assert!(packer.write(&noise(20 << 20), &mut sink).is_err());
+        let mut packer = Packer::into(&mut sink);
+        assert!(packer.write(&noise(20 << 20)).is_err());
     }
 }
