@@ -20,8 +20,23 @@ const TOGETHER: usize = 64;
 /// So long R is left alone while it gives more than one answer in that time.
 const PAUSE: Duration = Duration::from_millis(1);
 
+/// What a pipe holds where the system lets it: the most that Linux gives to anybody. Whoever moves a large value wakes the
+/// other side less often.
+#[cfg(target_os = "linux")]
+const WIDE: usize = 1 << 20;
+
 /// What R said in one go, or that it cannot be understood. Never an empty list.
 pub(crate) type Heard = io::Result<Vec<Said>>;
+
+/// Lets a pipe hold more.
+#[cfg(target_os = "linux")]
+pub(crate) fn widen(pipe: &impl std::os::fd::AsFd) {
+    // A user who has many pipes gets no wider ones, and has to do with this one.
+    let _ = rustix::pipe::fcntl_setpipe_size(pipe, WIDE);
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn widen(_: &impl std::os::fd::AsFd) {}
 
 /// Writes jobs until nobody has any more, or R takes none.
 pub(crate) fn write_jobs(to_r: PipeWriter, queue: Receiver<Job>, saying: &mpsc::Sender<Heard>) {
@@ -170,6 +185,14 @@ mod tests {
         let (saying, said) = mpsc::channel(4);
         read_answers(from_r, &uploads, saying, "/nowhere".into());
         (by_r, said)
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_r_reads_and_writes_waits_in_a_wide_pipe() {
+        let (from, to) = io::pipe().unwrap();
+        widen(&to);
+        assert_eq!(rustix::pipe::fcntl_getpipe_size(&from).unwrap(), WIDE);
     }
 
     #[tokio::test(flavor = "multi_thread")]

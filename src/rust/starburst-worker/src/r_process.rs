@@ -343,6 +343,8 @@ fn kill_group(group: Option<Pid>) {
 fn spawn(config: &RConfig, uploads: &Arc<Uploads>) -> io::Result<Live> {
     let (for_r, to_r) = io::pipe()?;
     let (from_r, by_r) = io::pipe()?;
+    r_pipes::widen(&to_r);
+    r_pipes::widen(&from_r);
     std::fs::create_dir_all(&config.temporary)?;
     let state = config.temporary.join("travel");
     std::fs::write(&state, &config.travel.state)?;
