@@ -9,26 +9,33 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Less than what is made ready before it is read into: this memory is in use all the while. */
 #define BUFFER 16384
 /* From here on bytes go past the buffer. */
 #define DIRECT 4096
+/* From here on it is worth a call of the system to make memory ready before it is read into. */
+#define LARGE 32768
 #define MESSAGE 1024
 
 typedef int (*write_fn)(void *sink, const uint8_t *bytes, size_t count);
-typedef size_t (*read_fn)(void *source, uint8_t *bytes, size_t count);
-
+/* The next bytes, which stay where they are until the next call; none at the end, and after an error. */
+typedef size_t (*piece_fn)(void *source, const uint8_t **bytes);
+typedef void (*ready_fn)(uint8_t *memory, size_t count);
 typedef int (*next_fn)(void *rust, size_t which);
 
 typedef struct {
   SEXP list;
   void *rust;
   write_fn write;
-  read_fn read;
+  piece_fn piece;
+  ready_fn make_ready;
   next_fn next;
   int failed;
   char *message;
-  size_t at, held;
+  /* Of the piece that is read. */
+  const uint8_t *from;
+  size_t left;
+  /* What is written. */
+  size_t held;
   uint8_t buffer[BUFFER];
 } stream;
 
@@ -45,10 +52,17 @@ static void drain(stream *s) {
   }
 }
 
-/* Most of a value with many strings is integers, one call each: those are copied without another call. */
+/* Most of a value with many strings is integers and short strings, one call each: those are copied without another. */
 static inline void copy(uint8_t *to, const uint8_t *from, size_t n) {
   if (n == sizeof(int)) {
     memcpy(to, from, sizeof(int));
+  } else if (n >= 8 && n <= 16) {
+    /* Two halves that overlap where they have to. */
+    uint64_t head, tail;
+    memcpy(&head, from, 8);
+    memcpy(&tail, from + n - 8, 8);
+    memcpy(to, &head, 8);
+    memcpy(to + n - 8, &tail, 8);
   } else {
     memcpy(to, from, n);
   }
@@ -73,32 +87,27 @@ static void out_char(R_outpstream_t st, int c) {
 }
 
 static void take_across(stream *s, uint8_t *to, size_t n) {
-  size_t ready = s->held - s->at;
-  size_t now = ready < n ? ready : n;
-  memcpy(to, s->buffer + s->at, now);
-  s->at += now;
-  to += now;
-  n -= now;
-  if (n >= DIRECT) {
-    if (s->read(s->rust, to, n) != n) Rf_error("the serialized value is cut short");
-    return;
-  }
-  if (n > 0) {
-    s->held = s->read(s->rust, s->buffer, BUFFER);
-    s->at = 0;
-    if (s->held < n) Rf_error("the serialized value is cut short");
-    memcpy(to, s->buffer, n);
-    s->at = n;
+  if (n >= LARGE) s->make_ready(to, n);
+  while (n > 0) {
+    if (s->left == 0) s->left = s->piece(s->rust, &s->from);
+    if (s->left == 0) Rf_error("the serialized value is cut short");
+    size_t now = s->left < n ? s->left : n;
+    memcpy(to, s->from, now);
+    s->from += now;
+    s->left -= now;
+    to += now;
+    n -= now;
   }
 }
 
 static inline void take(stream *s, uint8_t *to, size_t n) {
-  if (n > s->held - s->at) {
+  if (n > s->left || n >= LARGE) {
     take_across(s, to, n);
     return;
   }
-  copy(to, s->buffer + s->at, n);
-  s->at += n;
+  copy(to, s->from, n);
+  s->from += n;
+  s->left -= n;
 }
 
 static void in_bytes(R_inpstream_t st, void *to, int count) {
@@ -129,7 +138,7 @@ static SEXP unserialize_body(void *data) {
   for (R_xlen_t i = 0; i < XLENGTH(s->list); i++) {
     if (!s->next(s->rust, (size_t)i)) continue;
     struct R_inpstream_st st;
-    s->at = s->held = 0;
+    s->left = 0;
     R_InitInPStream(&st, (R_pstream_data_t)s, R_pstream_any_format, in_char, in_bytes, NULL,
                     R_NilValue);
     SET_VECTOR_ELT(s->list, i, R_Unserialize(&st));
@@ -188,10 +197,12 @@ int starburst_serialize(SEXP list, void *sink, write_fn write, next_fn next, cha
 }
 
 /* Fills a list with values read from a Rust source, which says before each whether there is one. */
-int starburst_unserialize(SEXP list, void *source, read_fn read, next_fn next, char *message) {
+int starburst_unserialize(SEXP list, void *source, piece_fn piece, ready_fn make_ready, next_fn next,
+                          char *message) {
   stream *s = new_stream(list, source, next, message);
   if (s == NULL) return 1;
-  s->read = read;
+  s->piece = piece;
+  s->make_ready = make_ready;
   int outcome = run_guarded(s, unserialize_body);
   free(s);
   return outcome;

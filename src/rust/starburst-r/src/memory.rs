@@ -1,18 +1,9 @@
 //! Memory that R has just got for a large value, made ready before it is written to.
 
-/// Fewer bytes are not worth a call of the system.
-const WORTH: usize = 32 << 10;
-
 /// Has the system provide all pages of this memory at once, where it can. Otherwise it does so page by page, as each is
 /// first written to, which takes most of the time in which a large value is read.
-pub(crate) fn make_ready(memory: &mut [u8]) {
-    if memory.len() >= WORTH {
-        populate(memory);
-    }
-}
-
 #[cfg(target_os = "linux")]
-fn populate(memory: &mut [u8]) {
+pub(crate) fn make_ready(memory: &mut [u8]) {
     use rustix::{
         mm::{Advice, madvise},
         param::page_size,
@@ -27,4 +18,4 @@ fn populate(memory: &mut [u8]) {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn populate(_: &mut [u8]) {}
+pub(crate) fn make_ready(_: &mut [u8]) {}

@@ -5,7 +5,7 @@ use crate::{
     packing::{Packing, Values},
     runtime::{self, Looks},
 };
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use extendr_api::prelude::*;
 use starburst_core::{
     blob::Payload,
@@ -36,7 +36,8 @@ unsafe extern "C" {
     fn starburst_unserialize(
         list: *mut c_void,
         source: *mut c_void,
-        read: extern "C" fn(*mut c_void, *mut u8, usize) -> usize,
+        piece: extern "C" fn(*mut c_void, *mut *const u8) -> usize,
+        make_ready: extern "C" fn(*mut u8, usize),
         next: extern "C" fn(*mut c_void, usize) -> i32,
         message: *mut c_char,
     ) -> i32;
@@ -133,45 +134,42 @@ impl Source<'_> {
         true
     }
 
-    fn read(&mut self, mut to: &mut [u8]) -> usize {
-        make_ready(to);
-        let mut count = 0;
-        while !to.is_empty() {
-            if self.current.is_empty() {
-                let next = match self.pieces.ready() {
-                    Some(piece) => self.looks.look().map(|()| Some(piece)),
-                    None => runtime::wait(self.pieces.next()),
-                };
-                match next {
-                    Ok(Some(Ok(piece))) => self.current = piece,
-                    Ok(Some(Err(error))) => {
-                        self.error = Some(error.into());
-                        break;
-                    }
-                    Ok(None) => break,
-                    Err(left) => {
-                        self.error = Some(left);
-                        break;
-                    }
+    /// The next bytes; none at the end, and after an error.
+    fn piece(&mut self) -> &[u8] {
+        self.current = Bytes::new();
+        while self.current.is_empty() {
+            let next = match self.pieces.ready() {
+                Some(piece) => self.looks.look().map(|()| Some(piece)),
+                None => runtime::wait(self.pieces.next()),
+            };
+            match next {
+                Ok(Some(Ok(piece))) => self.current = piece,
+                Ok(Some(Err(error))) => {
+                    self.error = Some(error.into());
+                    break;
                 }
-                continue;
+                Ok(None) => break,
+                Err(left) => {
+                    self.error = Some(left);
+                    break;
+                }
             }
-            let now = to.len().min(self.current.len());
-            let (head, rest) = std::mem::take(&mut to).split_at_mut(now);
-            self.current.copy_to_slice(head);
-            to = rest;
-            count += now;
         }
-        count
+        &self.current
     }
 }
 
-extern "C" fn read(source: *mut c_void, bytes: *mut u8, count: usize) -> usize {
-    // SAFETY: `source` is the one that `unpack_each` lends, and `bytes` has room for `count`.
-    let (source, to) = unsafe {
-        (&mut *source.cast::<Source<'_>>(), std::slice::from_raw_parts_mut(bytes, count))
-    };
-    source.read(to)
+extern "C" fn piece(source: *mut c_void, bytes: *mut *const u8) -> usize {
+    // SAFETY: `source` is the one that `unpack_each` lends, and `bytes` has room for a pointer.
+    let (source, bytes) = unsafe { (&mut *source.cast::<Source<'_>>(), &mut *bytes) };
+    let piece = source.piece();
+    *bytes = piece.as_ptr();
+    piece.len()
+}
+
+extern "C" fn ready(memory: *mut u8, count: usize) {
+    // SAFETY: the shim is about to fill the memory, which has `count` bytes.
+    make_ready(unsafe { std::slice::from_raw_parts_mut(memory, count) });
 }
 
 extern "C" fn next_value(source: *mut c_void, which: usize) -> i32 {
@@ -191,7 +189,7 @@ pub(crate) fn unpack_each(materials: &[Option<Material>]) -> Result<List> {
     // SAFETY: called on R's thread; list, source and message outlive the call.
     let outcome = unsafe {
         let list = list.get().cast();
-        starburst_unserialize(list, lent.cast(), read, next_value, message.as_mut_ptr())
+        starburst_unserialize(list, lent.cast(), piece, ready, next_value, message.as_mut_ptr())
     };
     match (outcome, source.error) {
         (0, _) => Ok(list),
