@@ -34,8 +34,10 @@ future_version <- function() {
 }
 
 # What one task leaves behind must not reach the next. What an element prints stays diverted, for the next one.
-tidy <- function() {
-  if (length(globalenv())) {
+# A seed that is all there is may stay for one that brings its own: to remove it costs more than a small element does.
+tidy <- function(seeded = FALSE) {
+  left <- length(globalenv())
+  if (left > 0L && !(seeded && left == 1L && exists(".Random.seed", envir = globalenv(), inherits = FALSE))) {
     rm(list = ls(globalenv(), all.names = TRUE, sorted = FALSE), envir = globalenv())
   }
 }
@@ -86,8 +88,8 @@ restore <- function() {
   }
 }
 
-evaluate <- function(kind, payload, at) {
-  if (kind == "element") {
+evaluate <- function(payload, at) {
+  if (at$kind == "element") {
     return(evaluate_element(payload, at))
   }
   on.exit({
@@ -95,7 +97,8 @@ evaluate <- function(kind, payload, at) {
     end_sinks()
   })
   end_sinks()
-  if (kind == "future") evaluate_future(payload, at$signal) else evaluate_call(payload, at$signal)
+  tidy()
+  if (at$kind == "future") evaluate_future(payload, at$signal) else evaluate_call(payload, at$signal)
 }
 
 assign_globals <- function(globals) {
@@ -222,6 +225,10 @@ evaluate_element <- function(payload, at) {
   at$doing <- "element"
   attach_packages(shared$packages)
   assign_globals(shared$globals)
+  if (is.null(payload$seed) && at$seeded) {
+    tidy()
+  }
+  at$seeded <- !is.null(payload$seed)
   with_seed(payload$seed)
   # A list of one, as `NULL` is a value too.
   kept <- list(value = shared$run(payload$x))
@@ -233,7 +240,7 @@ end_element <- function(at, kept) {
   at$doing <- "ending"
   kept$stdout <- diverted()
   kept$said <- at$said
-  tidy()
+  tidy(at$seeded)
   kept
 }
 

@@ -49,6 +49,10 @@ serve <- function(pipe) {
   version <- c(R.version$major, sub("[.].*", "", R.version$minor), future_version())
   send(pipe, 5L, 0L, charToRaw(paste0(version, "\n", collapse = "")))
   at <- new.env()
+  # How many tasks of a frame are still to be read.
+  at$left <- 0L
+  at$seeded <- FALSE
+  at$served <- 0L
   at$signal <- function(cnd) send(pipe, 4L, at$number, pack(cnd))
   caught <- function(cnd) cnd
   # Handlers for all tasks: new ones for each would cost more than a small element does.
@@ -93,36 +97,88 @@ recover <- function(pipe, at, cnd) {
   send(pipe, 2L, at$number, bytes)
 }
 
+# R compiles functions such as these only when they are defined by its user. To do so takes as long as some thousands of
+# small elements lose without.
+compile_from <- 4000L
+each_element <- c(
+  "serve_next",
+  "read_next",
+  "evaluate",
+  "evaluate_element",
+  "end_element",
+  "divert",
+  "diverted",
+  "tidy",
+  "with_seed",
+  "attach_packages",
+  "assign_globals",
+  "note_condition",
+  "pack",
+  "is_plain",
+  "send"
+)
+
+compile <- function() {
+  here <- environment(serve)
+  for (name in each_element) {
+    assign(name, compiler::cmpfun(get(name, envir = here)), envir = here)
+  }
+}
+
 # Evaluates tasks until the pipe ends. `at` is what it is at, for who catches what goes wrong.
 serve_on <- function(pipe, at) {
-  repeat {
-    at$doing <- "waiting"
-    head <- readBin(pipe$input, "integer", 4L)
-    if (length(head) < 4L) {
-      return(NULL)
+  while (serve_next(pipe, at)) {
+    at$served <- at$served + 1L
+    if (at$served == compile_from) {
+      compile()
     }
-    number <- at$number <- head[[3L]]
-    at$doing <- "reading"
-    payload <- unserialize(pipe$input)
-    if (head[[1L]] == 2L) {
-      at$shared <- payload
-      at$shared$run <- with_arguments(payload$fun, payload$args)
-      restore()
-      next
-    }
-    at$doing <- "preparing"
-    # Told with the first task, by this R and all others: the client says it once.
-    for (words in the$missing) {
-      at$signal(warningCondition(words, class = "starburst_warning_worker", call = NULL))
-    }
-    the$missing <- NULL
-    kind <- at$kind <- kinds[[head[[2L]] + 1L]]
-    answer <- evaluate(kind, payload, at)
-    at$doing <- "packing"
-    bytes <- pack(answer$value)
-    at$doing <- "sending"
-    payload <- NULL
-    send(pipe, if (answer$failed) 2L else 1L, number, bytes)
-    answer <- bytes <- NULL
   }
+}
+
+# Reads the next task, and what comes before it. `FALSE` when there is none.
+read_next <- function(pipe, at) {
+  repeat {
+    if (at$left == 0L) {
+      at$doing <- "waiting"
+      head <- readBin(pipe$input, "integer", 4L)
+      if (length(head) < 4L) {
+        return(FALSE)
+      }
+      at$kind <- if (head[[1L]] == 1L) kinds[[head[[2L]] + 1L]] else "shared"
+      at$number <- head[[3L]] - 1L
+      at$left <- head[[4L]]
+    }
+    at$number <- at$number + 1L
+    at$left <- at$left - 1L
+    at$doing <- "reading"
+    at$payload <- unserialize(pipe$input)
+    if (at$kind != "shared") {
+      return(TRUE)
+    }
+    at$shared <- at$payload
+    at$shared$run <- with_arguments(at$shared$fun, at$shared$args)
+    at$payload <- NULL
+    restore()
+  }
+}
+
+serve_next <- function(pipe, at) {
+  if (!read_next(pipe, at)) {
+    return(FALSE)
+  }
+  at$doing <- "preparing"
+  # Told with the first task, by this R and all others: the client says it once.
+  for (words in the$missing) {
+    at$signal(warningCondition(words, class = "starburst_warning_worker", call = NULL))
+  }
+  the$missing <- NULL
+  payload <- at$payload
+  at$payload <- NULL
+  answer <- evaluate(payload, at)
+  payload <- NULL
+  at$doing <- "packing"
+  bytes <- pack(answer$value)
+  at$doing <- "sending"
+  send(pipe, if (answer$failed) 2L else 1L, at$number, bytes)
+  TRUE
 }

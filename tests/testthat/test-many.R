@@ -3,6 +3,35 @@ test_that("10,000 elements come back complete and in order", {
   expect_identical(unlist(x), (1:10000) * 2L)
 })
 
+test_that("an element after thousands of others is worth as much as the first", {
+  # One worker: its R compiles what evaluates elements once it has served many.
+  said <- capture_messages(
+    printed <- capture.output(
+      left <- starburst_map(
+        1:6000,
+        function(i) {
+          if (i == 5000) {
+            cat("printed\n")
+            message("said")
+          }
+          if (i == 5500) {
+            stop("bad ", i)
+          }
+          list(i, stats::runif(1))
+        },
+        workers = 1,
+        launch_type = "LOCAL",
+        .on_error = "collect"
+      )
+    )
+  )
+  expect_identical(printed, "printed")
+  expect_match(said, "said\n", fixed = TRUE)
+  expect_identical(lapply(left[-5500], `[[`, 1L), as.list((1:6000)[-5500]))
+  expect_length(unique(vapply(left[-5500], `[[`, 0, 2L)), 5999)
+  expect_identical(left[[5500]]$trace_calls, c("fun(x)", "stop(\"bad \", i)"))
+})
+
 test_that("5,000 tasks submitted in a loop are collected complete and in order, and the counts add up", {
   local_store()
   session <- local_session(workers = 2)

@@ -128,6 +128,11 @@ impl Material {
         }
     }
 
+    /// Whether nothing of it has to be fetched.
+    pub fn is_here(&self) -> bool {
+        matches!(self, Self::Here(_))
+    }
+
     /// The bytes in pieces. Fetching begins now.
     pub fn pieces(&self) -> Pieces {
         match self {

@@ -1,7 +1,7 @@
 //! Frames between the worker and its R. They travel on pipes of their own: user code prints to stdout.
 //!
-//! To R: four 32-bit integers (what, kind, number, 0), then one R serialization stream, which says itself
-//! where it ends. From R: three 32-bit integers (what, number, length), then that many bytes; or, for a large
+//! To R: four 32-bit integers (what, kind, number of the first, count), then as many R serialization streams, which say
+//! themselves where they end. From R: three 32-bit integers (what, number, length), then that many bytes; or, for a large
 //! result, the name of a file with them. All in native byte order: both ends are on one machine.
 use starburst_core::{
     blob::{ChunkSink, Packer, Payload},
@@ -52,13 +52,18 @@ impl Said {
     }
 }
 
-/// Why a job was not written.
+/// Why jobs were not written.
 #[derive(Debug)]
 pub(crate) enum WriteError {
     /// R has closed its end.
     Pipe,
-    /// Its bytes could not be had.
-    Unfed(Error),
+    /// The bytes of one could not be had.
+    Unfed {
+        /// Which.
+        number: u64,
+        /// Why.
+        error: Error,
+    },
 }
 
 impl From<io::Error> for WriteError {
@@ -67,33 +72,56 @@ impl From<io::Error> for WriteError {
     }
 }
 
-/// Writes a job, and before it what it shares, unless R has that already.
-pub(crate) fn write_job(
+/// Whether two jobs can be in one frame: the second follows the first, and neither has to be fetched, which R would wait for.
+pub(crate) fn go_together(first: &Job, second: &Job) -> bool {
+    let common = |job: &Job| job.common.as_ref().map(|common| common.id);
+    let alike = first.kind == second.kind && common(first) == common(second);
+    alike
+        && first.number + 1 == second.number
+        && first.payload.is_here()
+        && second.payload.is_here()
+}
+
+/// Writes jobs that [go together](go_together), and before them what they share, unless R has that already.
+pub(crate) fn write_jobs(
     to: &mut impl Write,
-    job: &Job,
+    jobs: &[Job],
     common_there: &mut Option<u64>,
     runtime: &Handle,
 ) -> Result<(), WriteError> {
-    if let Some(common) = &job.common
+    let Some(first) = jobs.first() else {
+        return Ok(());
+    };
+    if let Some(common) = &first.common
         && *common_there != Some(common.id)
     {
-        // A common part that cannot be read is this job's failure.
-        write_header(to, 2, 0, job.number)?;
-        write_material(to, &common.material, runtime)?;
+        // A common part that cannot be read is the first job's failure.
+        write_header(to, 2, 0, first.number, 1)?;
+        write_material(to, &common.material, first.number, runtime)?;
         *common_there = Some(common.id);
     }
-    let kind = match job.kind {
+    let kind = match first.kind {
         TaskKind::Future => 0,
         TaskKind::Call => 1,
         TaskKind::Element => 2,
     };
-    write_header(to, 1, kind, job.number)?;
-    write_material(to, &job.payload, runtime)
+    write_header(to, 1, kind, first.number, jobs.len())?;
+    for job in jobs {
+        write_material(to, &job.payload, job.number, runtime)?;
+    }
+    Ok(())
 }
 
-fn write_header(to: &mut impl Write, what: i32, kind: i32, number: u64) -> io::Result<()> {
+fn write_header(
+    to: &mut impl Write,
+    what: i32,
+    kind: i32,
+    number: u64,
+    count: usize,
+) -> io::Result<()> {
     let number = i32::try_from(number).map_err(io::Error::other)?;
-    for field in [what, kind, number, 0] {
+    let count = i32::try_from(count).map_err(io::Error::other)?;
+    for field in [what, kind, number, count] {
         to.write_all(&field.to_ne_bytes())?;
     }
     Ok(())
@@ -102,11 +130,12 @@ fn write_header(to: &mut impl Write, what: i32, kind: i32, number: u64) -> io::R
 fn write_material(
     to: &mut impl Write,
     material: &Material,
+    number: u64,
     runtime: &Handle,
 ) -> Result<(), WriteError> {
     let mut pieces = material.pieces();
     while let Some(piece) = runtime.block_on(pieces.next()) {
-        to.write_all(&piece.map_err(WriteError::Unfed)?)?;
+        to.write_all(&piece.map_err(|error| WriteError::Unfed { number, error })?)?;
     }
     Ok(())
 }
@@ -219,6 +248,35 @@ mod tests {
         out.extend_from_slice(&(body.len() as i32).to_ne_bytes());
         out.extend_from_slice(body);
         out
+    }
+
+    fn job(number: u64, payload: &'static [u8], common: u64) -> Job {
+        let material = Material::Here(b"common".as_slice().into());
+        let common = Some(starburst_core::worker::evaluator::Common { id: common, material });
+        Job { number, kind: TaskKind::Element, payload: Material::Here(payload.into()), common }
+    }
+
+    #[test]
+    fn jobs_in_a_row_that_share_the_same_are_one_frame() {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let jobs =
+            [job(4, b"four", 1), job(5, b"five", 1), job(7, b"seven", 1), job(8, b"eight", 2)];
+        let groups: Vec<usize> = jobs.chunk_by(go_together).map(<[Job]>::len).collect();
+        assert_eq!(groups, [2, 1, 1]);
+        let (mut written, mut there) = (Vec::new(), None);
+        for jobs in jobs[..3].chunk_by(go_together) {
+            write_jobs(&mut written, jobs, &mut there, runtime.handle()).unwrap();
+        }
+        let header = |fields: [i32; 4]| fields.map(i32::to_ne_bytes).concat();
+        let expected = [
+            &header([2, 0, 4, 1])[..],
+            b"common",
+            &header([1, 2, 4, 2]),
+            b"fourfive",
+            &header([1, 2, 7, 1]),
+            b"seven",
+        ];
+        assert_eq!(written, expected.concat());
     }
 
     #[test]

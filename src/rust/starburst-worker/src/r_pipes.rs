@@ -3,7 +3,7 @@ use crate::{
     frames::{self, Said, WriteError},
     sending::Sending,
 };
-use starburst_core::{downloads::Material, uploads::Uploads, worker::evaluator::Job};
+use starburst_core::{uploads::Uploads, worker::evaluator::Job};
 use std::{
     io::{self, BufReader, BufWriter, PipeReader, PipeWriter, Write},
     path::PathBuf,
@@ -45,17 +45,17 @@ pub(crate) fn write_jobs(to_r: PipeWriter, queue: Receiver<Job>, saying: &mpsc::
     thread::spawn(move || {
         let (mut to, mut common) = (BufWriter::with_capacity(BUFFER, to_r), None);
         while let Ok(first) = queue.recv() {
-            for job in std::iter::once(first).chain(queue.try_iter()) {
+            let jobs: Vec<Job> = std::iter::once(first).chain(queue.try_iter()).collect();
+            for jobs in jobs.chunk_by(frames::go_together) {
                 // What has to be fetched does not keep R from what is here.
-                if !is_here(&job) && to.flush().is_err() {
+                if !jobs.iter().all(is_here) && to.flush().is_err() {
                     return;
                 }
-                match frames::write_job(&mut to, &job, &mut common, &runtime) {
+                match frames::write_jobs(&mut to, jobs, &mut common, &runtime) {
                     Ok(()) => {}
                     Err(WriteError::Pipe) => return,
-                    Err(WriteError::Unfed(error)) => {
+                    Err(WriteError::Unfed { number, error }) => {
                         if let Some(saying) = unfed.upgrade() {
-                            let number = job.number;
                             let _ = saying.blocking_send(Ok(vec![Said::Unfed { number, error }]));
                         }
                         return;
@@ -70,8 +70,7 @@ pub(crate) fn write_jobs(to_r: PipeWriter, queue: Receiver<Job>, saying: &mpsc::
 }
 
 fn is_here(job: &Job) -> bool {
-    let here = |material: &Material| matches!(material, Material::Here(_));
-    here(&job.payload) && job.common.as_ref().is_none_or(|common| here(&common.material))
+    job.payload.is_here() && job.common.as_ref().is_none_or(|common| common.material.is_here())
 }
 
 /// Reads what R says until it closes its end, or nobody listens. `log` is where R prints.
