@@ -38,12 +38,14 @@ collect_tasks <- function(handle, cache, ids, wait, timeout, progress, call) {
 # The ids of a set of tasks.
 task_ids <- function(tasks, from = 1, to = rs_task_count(tasks)) unwrap_native(rs_task_ids(tasks, from, to))
 
-wait_for_tasks <- function(handle, tasks, timeout, progress, call) {
+# `meanwhile` is called again and again, with a function that clears the progress bar before something is shown.
+wait_for_tasks <- function(handle, tasks, timeout, progress, call, meanwhile = function(pause) NULL) {
   all <- rs_task_count(tasks)
   bar <- progress_for(progress, all, "Tasks")
   on.exit(bar$close())
   open <- all
   done <- function() {
+    meanwhile(bar$pause)
     open <<- unwrap_native(rs_open_among(handle, tasks), call)
     bar$update(all - open)
     open == 0
@@ -68,6 +70,8 @@ wait_for_tasks <- function(handle, tasks, timeout, progress, call) {
 
 # Results are fetched in groups: fast, and with no more than a group of them in memory twice.
 group_size <- 1000L
+# So many groups are fetched in a row before it is looked how far the tasks are.
+groups_at_once <- 10L
 
 fetch_tasks <- function(handle, ids, cache, call) {
   values <- vector("list", length(ids))

@@ -59,6 +59,10 @@ rs_task_count <- function(tasks) .Call(wrap__rs_task_count, tasks)
 # How many tasks of a set have not ended: a look into memory.
 rs_open_among <- function(handle, tasks) .Call(wrap__rs_open_among, handle, tasks)
 
+# How many tasks of a set have ended from place `from` on, counted from 0, up to the first that has not; no more than
+# `most`: a look into memory.
+rs_ended_from <- function(handle, tasks, from, most) .Call(wrap__rs_ended_from, handle, tasks, from, most)
+
 # Waits until everything submitted is in the store.
 rs_flush <- function(handle) .Call(wrap__rs_flush, handle)
 

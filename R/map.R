@@ -6,7 +6,8 @@
 #' and not changed. For several maps in a row, [starburst_cluster()] keeps the
 #' workers.
 #'
-#' What elements print, say and warn is shown here, in the order of `.x`.
+#' What elements print, say and warn is shown here, in the order of `.x`: as
+#' soon as an element and all before it have ended.
 #' `Ctrl-C` stops the workers and returns the prompt.
 #'
 #' @inheritParams starburst
@@ -99,43 +100,74 @@ check_map <- function(.x, .f, .progress, .seed, .on_error, call) {
 
 run_map <- function(handle, .x, .f, args, progress, seed, on_error, packages, globals, envir, call) {
   check_map(.x, .f, progress, seed, on_error, call)
+  if (length(.x) == 0L) {
+    return(rlang::set_names(list(), names(.x)))
+  }
   tasks <- submit_map(handle, .x, .f, args, packages, globals, seed, envir, call)
   finished <- FALSE
   # Left early, by Ctrl-C or by an error: what has not ended is not wanted any more.
   on.exit(if (!finished && rs_session_is_live(handle)) rs_cancel(handle, task_ids(tasks)))
-  wait_for_tasks(handle, tasks, Inf, progress, call)
+  elements <- gather_elements(handle, tasks, call)
+  wait_for_tasks(handle, tasks, Inf, progress, call, elements$take)
   finished <- TRUE
-  fetched <- fetch_elements(handle, tasks, call)
-  results <- fetched$results
+  elements$take_rest()
+  results <- elements$results()
   names(results) <- names(.x)
-  if (!is.na(fetched$failed) && tolower(on_error[[1]]) == "stop") {
-    raise_element(results, fetched$failed, call)
+  if (!is.na(elements$failed()) && tolower(on_error[[1]]) == "stop") {
+    raise_element(results, elements$failed(), call)
   }
   results
 }
 
-# The values of ended elements, with conditions in place of what failed, and the number of the first that did. Shows
-# what they printed, said and warned.
-fetch_elements <- function(handle, tasks, call) {
-  count <- rs_task_count(tasks)
-  results <- vector("list", count)
-  failed <- NA_integer_
-  for (from in seq(1, count, by = group_size)) {
-    to <- min(count, from + group_size - 1)
-    ids <- task_ids(tasks, from, to)
-    columns <- unwrap_native(rs_fetch(handle, ids), call)
-    results[from:to] <- lapply(columns$value, `[[`, "value")
+# Takes what elements left, in their order and as soon as all before have ended: by the time the last one ends, most
+# values are here. Shows what elements printed, said and warned. A failed one leaves a condition in place of its value.
+gather_elements <- function(handle, tasks, call) {
+  all <- rs_task_count(tasks)
+  # `groups` and not the values themselves: to add to a long list would copy it.
+  here <- rlang::env(groups = list(), count = 0, failed = NA_integer_, trouble = FALSE)
+  fetch <- function(n) {
+    ids <- task_ids(tasks, here$count + 1, here$count + n)
+    list(ids = ids, columns = unwrap_native(rs_fetch(handle, ids), call))
+  }
+  keep <- function(fetched, pause) {
+    columns <- fetched$columns
+    values <- lapply(columns$value, `[[`, "value")
     # Most have left nothing but a value.
     for (k in which(columns$ending != "value" | lengths(columns$value) > 1L)) {
       left <- fetch_row(columns, k)
+      pause()
       relay_output(left)
-      results[from + k - 1] <- list(task_value(left, ids[[k]]))
-      if (is.na(failed) && is_failed(left)) {
-        failed <- as.integer(from + k - 1)
+      values[k] <- list(task_value(left, fetched$ids[[k]]))
+      if (is.na(here$failed) && is_failed(left)) {
+        here$failed <- as.integer(here$count + k)
       }
     }
+    here$groups[[length(here$groups) + 1L]] <- values
+    here$count <- here$count + length(values)
   }
-  list(results = results, failed = failed)
+  list(
+    take = function(pause) {
+      for (i in seq_len(groups_at_once)) {
+        n <- unwrap_native(rs_ended_from(handle, tasks, here$count, group_size), call)
+        if (n == 0 || here$trouble) {
+          return()
+        }
+        # What cannot be had now is asked for again in the end, and no reason to give up what has not ended.
+        fetched <- tryCatch(fetch(n), starburst_error = function(cnd) NULL)
+        here$trouble <- is.null(fetched)
+        if (!here$trouble) {
+          keep(fetched, pause)
+        }
+      }
+    },
+    take_rest = function() {
+      while (here$count < all) {
+        keep(fetch(min(group_size, all - here$count)), function() NULL)
+      }
+    },
+    results = function() unlist(here$groups, recursive = FALSE),
+    failed = function() here$failed
+  )
 }
 
 raise_element <- function(results, i, call) {

@@ -65,15 +65,28 @@ signal_again <- function(cnd) {
   }
 }
 
-# A progress bar; cli shows it once the wait takes over two seconds.
+# A progress bar; cli shows it once the wait takes over two seconds. pause() takes it away until the next update().
 progress_for <- function(show, total, label) {
   if (!show || is_quiet() || total == 0) {
-    return(list(update = function(done) NULL, close = function() NULL))
+    nothing <- function(...) NULL
+    return(list(update = nothing, pause = nothing, close = nothing))
   }
   env <- environment()
-  bar <- cli::cli_progress_bar(label, total = total, .envir = env, .auto_close = FALSE)
+  bar <- NULL
+  close <- function() {
+    if (!is.null(bar)) {
+      cli::cli_progress_done(id = bar, .envir = env)
+    }
+    bar <<- NULL
+  }
   list(
-    update = function(done) cli::cli_progress_update(set = done, id = bar, .envir = env),
-    close = function() cli::cli_progress_done(id = bar, .envir = env)
+    update = function(done) {
+      if (is.null(bar)) {
+        bar <<- cli::cli_progress_bar(label, total = total, .envir = env, .auto_close = FALSE)
+      }
+      cli::cli_progress_update(set = done, id = bar, .envir = env)
+    },
+    pause = close,
+    close = close
   )
 }

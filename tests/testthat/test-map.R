@@ -49,6 +49,51 @@ test_that("what elements print, say and warn is shown in their order", {
   expect_identical(said, c("said 1\n", "said 2\n", "warned 2", "said 3\n"))
 })
 
+test_that("an element is heard as soon as it and all before it have ended", {
+  heard <- withr::local_tempfile()
+  values <- withCallingHandlers(
+    map(1:3, function(i) {
+      if (i == 3) {
+        until <- Sys.time() + 60
+        while (!file.exists(heard) && Sys.time() < until) {
+          Sys.sleep(0.01)
+        }
+        return(file.exists(heard))
+      }
+      message("said ", i)
+      i
+    }),
+    message = function(m) {
+      if (grepl("said 2", conditionMessage(m))) {
+        file.create(heard)
+      }
+      tryInvokeRestart("muffleMessage")
+    }
+  )
+  expect_identical(values, list(1L, 2L, TRUE))
+})
+
+test_that("a value that cannot be had while others run is had in the end", {
+  refused <- withr::local_tempfile()
+  refuse <- function() {
+    if (!file.exists(refused)) {
+      file.create(refused)
+      rlang::abort("no answer", class = "starburst_error")
+    }
+  }
+  there <- asNamespace("starburst")
+  suppressMessages(trace("rs_fetch", tracer = as.call(list(refuse)), where = there, print = FALSE))
+  withr::defer(suppressMessages(untrace("rs_fetch", where = there)))
+  values <- map(1:3, function(i) {
+    until <- Sys.time() + 60
+    while (i == 3 && !file.exists(refused) && Sys.time() < until) {
+      Sys.sleep(0.01)
+    }
+    file.exists(refused) || i < 3
+  })
+  expect_identical(values, list(TRUE, TRUE, TRUE))
+})
+
 test_that("what one element does about its output changes nothing for the next", {
   run <- function() {
     starburst_map(
@@ -159,6 +204,29 @@ test_that("random numbers depend on set.seed() and not on the workers, and R's o
   expect_identical(draw(.seed = 7), draw(.seed = 7))
 })
 
+test_that("what an element leaves in the global environment does not reach the next, with a seed or without", {
+  local_store()
+  session <- local_session(workers = 1)
+  leave <- function(i) {
+    there <- ls(globalenv(), all.names = TRUE)
+    if (i == 2) {
+      # Nothing but one variable is left then, as with a seed alone.
+      rm(".Random.seed", envir = globalenv())
+    }
+    if (i %in% 2:3) {
+      assign("left", i, envir = globalenv())
+    }
+    there
+  }
+  seeded <- session$map(1:5, leave, .seed = 1)
+  expect_identical(unname(session$collect(ids = seeded, wait = TRUE)), rep(list(".Random.seed"), 5))
+  other <- session$map(c(1, 1, 1), leave, .seed = FALSE)
+  expect_identical(unname(session$collect(ids = other, wait = TRUE)), rep(list(character()), 3))
+  again <- session$map(c(1, 1), leave, .seed = 1)
+  call <- session$submit(quote(ls(globalenv(), all.names = TRUE)), seed = FALSE)
+  expect_identical(session$collect(ids = call, wait = TRUE)[[1]], character())
+})
+
 test_that("a cluster keeps its workers between maps and does not touch the plan", {
   before <- future::plan("list")
   cluster <- starburst_cluster(workers = 1, launch_type = "LOCAL")
@@ -167,6 +235,7 @@ test_that("a cluster keeps its workers between maps and does not touch the plan"
   expect_identical(pid(), pid())
   expect_identical(future::plan("list"), before)
   expect_identical(cluster$estimate_cost(3600), 0)
+  expect_identical(cluster$map(c(a = 1)[0], identity), rlang::set_names(list(), character()))
   expect_identical(cluster$status()$completed, 2)
   expect_output(print(cluster), "up to 1 workers \\(LOCAL, 4 vCPU, 8 GB\\)")
   cluster$shutdown()

@@ -107,6 +107,14 @@ fn rs_open_among(handle: Robj, tasks: Robj) -> Result<f64> {
     Ok(client(&handle)?.open_among(&of(&tasks)?.0)? as f64)
 }
 
+/// How many tasks of a set have ended from place `from` on, counted from 0, up to the first that has not; no more than
+/// `most`: a look into memory.
+#[extendr]
+fn rs_ended_from(handle: Robj, tasks: Robj, from: f64, most: f64) -> Result<f64> {
+    let (from, most) = (from.max(0.0) as u64, most.max(0.0) as u64);
+    Ok(client(&handle)?.ended_from(&of(&tasks)?.0, from, most)? as f64)
+}
+
 /// Waits until everything submitted is in the store.
 #[extendr]
 fn rs_flush(handle: Robj) -> Result<()> {
@@ -255,6 +263,7 @@ extendr_module! {
     fn rs_task_ids;
     fn rs_task_count;
     fn rs_open_among;
+    fn rs_ended_from;
     fn rs_flush;
     fn rs_wait;
     fn rs_check;

@@ -1,5 +1,5 @@
 //! Tasks that somebody waits for, as runs of consecutive numbers: a million elements of a map are one.
-use super::Client;
+use super::{Client, Known};
 use crate::{
     error::Error,
     ids::{ClientId, TaskId},
@@ -69,6 +69,22 @@ impl Client {
             open += board.open_in(client, run)?;
         }
         Ok(open)
+    }
+
+    /// How many of these tasks have ended from place `from` on, counted from 0, up to the first that has not; no more than
+    /// `most`. A look into memory.
+    ///
+    /// # Errors
+    /// [`Error::NoTask`].
+    pub fn ended_from(&self, tasks: &TaskSet, from: u64, most: u64) -> Result<u64, Error> {
+        let mut ended = 0;
+        for id in tasks.ids(from..from.saturating_add(most)) {
+            match self.known(&id)? {
+                Known::Completed | Known::Failed | Known::Cancelled => ended += 1,
+                Known::Pending | Known::Claimed => break,
+            }
+        }
+        Ok(ended)
     }
 }
 
