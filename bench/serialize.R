@@ -28,56 +28,77 @@ seconds <- function(expr) {
   invisible(gc())
   system.time(expr)[[3]]
 }
-session <- starburst_session(workers = 1, launch_type = "LOCAL")
-# The worker is up, and R's first call of everything is done.
-invisible(session$submit(quote(1)))
-invisible(session$collect(wait = TRUE))
+# A session whose worker is up, and which has done R's first call of everything. What it stored is deleted with it: the next
+# finds the memory that this one had, as base R's does.
+in_session <- function(run) {
+  session <- starburst_session(workers = 1, launch_type = "LOCAL")
+  on.exit(session$cleanup(force = TRUE))
+  invisible(session$submit(quote(1)))
+  invisible(session$collect(wait = TRUE))
+  run(session)
+}
 
 # A virtual machine gives back what memory is free for some seconds, and gets it again slowly: what is done a second time
-# at once is measured, where that takes little time.
+# at once is measured.
 second <- function(run) {
   run()
   run()
 }
-# Other content of the same kind: what is stored already would not be stored again.
+# Other content of the same kind, so that nothing is known from the round before.
 another <- function(value) {
   if (is.data.frame(value)) value[sample(nrow(value)), ] else sample(value)
 }
 # Serialized, compressed where that helps, and stored: until flush() has returned.
 stored <- function(value) {
-  value <- another(value)
-  took <- seconds({
-    session$submit(quote(NULL), globals = list(value = value))
-    session$flush()
+  in_session(function(session) {
+    took <- seconds({
+      session$submit(quote(NULL), globals = list(value = value))
+      session$flush()
+    })
+    session$collect(wait = TRUE)
+    took
   })
-  session$collect(wait = TRUE)
-  took
+}
+# A value that comes from a worker, and not from the memory of this process, in turns with base R; the first turn does
+# not count.
+read_back <- function(value, bytes) {
+  in_session(function(session) {
+    id <- session$submit(quote(value), globals = list(value = value))
+    while (session$status()$completed < session$status()$total) {
+      Sys.sleep(0.05)
+    }
+    turn <- function() {
+      back <- NULL
+      fetched <- seconds(back <- session$result(id))
+      stopifnot(identical(back, value))
+      back <- NULL
+      c(fetched = fetched, unserialize = seconds(back <- unserialize(bytes)))
+    }
+    turns <- replicate(4L, turn())
+    apply(turns[, -1L], 1L, stats::median)
+  })
 }
 one_round <- function(value) {
   value <- another(value)
-  bytes <- back <- NULL
+  bytes <- NULL
   times <- c(
     stored = second(function() stored(value)),
     serialize = second(function() {
       bytes <<- NULL
       seconds(bytes <<- serialize(value, NULL, xdr = FALSE))
-    }),
-    unserialize = second(function() seconds(unserialize(bytes)))
+    })
   )
+  times <- c(times, read_back(value, bytes))
   bytes <- NULL
-  id <- session$submit(quote(value), globals = list(value = value))
-  while (session$status()$completed < session$status()$total) {
-    Sys.sleep(0.05)
-  }
-  fetched <- second(function() {
-    back <<- NULL
-    seconds(back <<- session$result(id))
-  })
-  stopifnot(identical(back, value))
   file <- tempfile()
   saved <- seconds(saveRDS(value, file))
   unlink(file)
-  c(times, fetched = fetched, saveRDS = saved)
+  c(times, saveRDS = saved)
+}
+# How many times as fast as base R in the same round: the median of the rounds, and the least and the most.
+times_as_fast <- function(rows, ours, theirs) {
+  ratios <- sort(rows[, theirs] / rows[, ours])
+  sprintf("%.2f (%.2f to %.2f)", stats::median(ratios), ratios[[1]], ratios[[length(ratios)]])
 }
 
 cat(
@@ -88,16 +109,16 @@ for (name in names(values)) {
   rows <- do.call(rbind, lapply(seq_len(rounds), function(i) one_round(values[[name]])))
   m <- apply(rows, 2, stats::median)
   cat(sprintf(
-    "| %s | %.2f s | %.2f s | %.2f | %.2f s | %.1f | %.2f s | %.2f s | %.2f |\n",
+    "| %s | %.2f s | %.2f s | %s | %.2f s | %s | %.2f s | %.2f s | %s |\n",
     name,
     m[["stored"]],
     m[["serialize"]],
-    m[["serialize"]] / m[["stored"]],
+    times_as_fast(rows, "stored", "serialize"),
     m[["saveRDS"]],
-    m[["saveRDS"]] / m[["stored"]],
+    times_as_fast(rows, "stored", "saveRDS"),
     m[["fetched"]],
     m[["unserialize"]],
-    m[["unserialize"]] / m[["fetched"]]
+    times_as_fast(rows, "fetched", "unserialize")
   ))
 }
-session$cleanup(force = TRUE)
+unlink(getOption("starburst.store"), recursive = TRUE)
