@@ -108,13 +108,19 @@ impl Downloads {
 pub enum Material {
     /// Here.
     Here(Bytes),
-    /// Chunks that are fetched while they are used.
-    Stored {
-        /// Their names, in order.
-        chunks: Arc<[BlobHash]>,
-        /// Who fetches them.
-        downloads: Arc<Downloads>,
-    },
+    /// In the store.
+    Stored(Stored),
+}
+
+/// Chunks that are fetched while they are used.
+#[derive(Debug, Clone)]
+pub struct Stored {
+    /// Their names, in order.
+    chunks: Arc<[BlobHash]>,
+    /// Who fetches them.
+    downloads: Arc<Downloads>,
+    /// Those that are fetched before somebody asks.
+    begun: Arc<Mutex<Option<Pieces>>>,
 }
 
 impl Material {
@@ -122,9 +128,11 @@ impl Material {
     pub fn of(payload: &Payload, downloads: &Arc<Downloads>) -> Self {
         match payload {
             Payload::Inline(bytes) => Self::Here(bytes.clone()),
-            Payload::Blobs { chunks, .. } => {
-                Self::Stored { chunks: chunks.as_slice().into(), downloads: Arc::clone(downloads) }
-            }
+            Payload::Blobs { chunks, .. } => Self::Stored(Stored {
+                chunks: chunks.as_slice().into(),
+                downloads: Arc::clone(downloads),
+                begun: Arc::default(),
+            }),
         }
     }
 
@@ -133,32 +141,23 @@ impl Material {
         matches!(self, Self::Here(_))
     }
 
-    /// The bytes in pieces. Fetching begins now.
+    /// Begins to fetch: who asks for the pieces next finds the first ones here.
+    pub fn begin(&self) {
+        if let Self::Stored(stored) = self {
+            let ahead = Fetched::begin(&stored.chunks, &stored.downloads, 0, Asked::Later);
+            *stored.begun.lock() = Some(Pieces { here: None, fetched: Some(ahead) });
+        }
+    }
+
+    /// The bytes in pieces. Fetching begins now, unless it [has begun](Material::begin).
     pub fn pieces(&self) -> Pieces {
         match self {
             Self::Here(bytes) => Pieces { here: Some(bytes.clone()), fetched: None },
-            Self::Stored { chunks, downloads } => {
-                let (send, receive) = mpsc::channel(AHEAD);
-                let (chunks, downloads) = (Arc::clone(chunks), Arc::clone(downloads));
-                let runtime = downloads.runtime.clone();
-                runtime.spawn(async move {
-                    let fetches = (0..chunks.len()).filter_map(|n| chunks.get(n).copied());
-                    // Each in a task of its own: checking and decompressing them takes all processors.
-                    let fetch = |hash| {
-                        let downloads = Arc::clone(&downloads);
-                        tokio::spawn(async move { downloads.chunk(hash).await })
-                    };
-                    let mut fetched = stream::iter(fetches).map(fetch).buffered(IN_FLIGHT);
-                    while let Some(piece) = fetched.next().await {
-                        let lost = |e| Err(Error::Internal { detail: format!("a chunk: {e}") });
-                        let piece = piece.unwrap_or_else(lost);
-                        let failed = piece.is_err();
-                        if send.send(piece).await.is_err() || failed {
-                            return;
-                        }
-                    }
-                });
-                Pieces { here: None, fetched: Some(receive) }
+            Self::Stored(Stored { chunks, downloads, begun }) => {
+                begun.lock().take().unwrap_or_else(|| Pieces {
+                    here: None,
+                    fetched: Some(Fetched::begin(chunks, downloads, 0, Asked::Now)),
+                })
             }
         }
     }
@@ -179,11 +178,72 @@ impl Material {
     }
 }
 
+/// Whether somebody waits for what is fetched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    Now,
+    /// What goes wrong before is of no interest by then: it is tried again.
+    Later,
+}
+
+/// Chunks on their way.
+#[derive(Debug)]
+struct Fetched {
+    chunks: Arc<[BlobHash]>,
+    downloads: Arc<Downloads>,
+    asked: Asked,
+    /// How many were handed over.
+    used: usize,
+    arriving: mpsc::Receiver<Result<Bytes, Error>>,
+}
+
+impl Fetched {
+    /// Fetches the chunks from this one on.
+    fn begin(
+        chunks: &Arc<[BlobHash]>,
+        downloads: &Arc<Downloads>,
+        first: usize,
+        asked: Asked,
+    ) -> Self {
+        let (send, arriving) = mpsc::channel(AHEAD);
+        let (names, from) = (Arc::clone(chunks), Arc::clone(downloads));
+        downloads.runtime.spawn(async move {
+            let fetches = (first..names.len()).filter_map(|n| names.get(n).copied());
+            // Each in a task of its own: checking and decompressing them takes all processors.
+            let fetch = |hash| {
+                let downloads = Arc::clone(&from);
+                tokio::spawn(async move { downloads.chunk(hash).await })
+            };
+            let mut fetched = stream::iter(fetches).map(fetch).buffered(IN_FLIGHT);
+            while let Some(piece) = fetched.next().await {
+                let lost = |e| Err(Error::Internal { detail: format!("a chunk: {e}") });
+                let piece = piece.unwrap_or_else(lost);
+                let failed = piece.is_err();
+                if send.send(piece).await.is_err() || failed {
+                    return;
+                }
+            }
+        });
+        let (chunks, downloads) = (Arc::clone(chunks), Arc::clone(downloads));
+        Self { chunks, downloads, asked, used: first, arriving }
+    }
+
+    /// What is to be made of what arrived; `None` when it is fetched again.
+    fn take(&mut self, arrived: Result<Bytes, Error>) -> Option<Result<Bytes, Error>> {
+        if arrived.is_err() && self.asked == Asked::Later {
+            *self = Self::begin(&self.chunks, &self.downloads, self.used, Asked::Now);
+            return None;
+        }
+        self.used += 1;
+        Some(arrived)
+    }
+}
+
 /// A payload's bytes in order. No more of them is in memory than a few chunks.
 #[derive(Debug)]
 pub struct Pieces {
     here: Option<Bytes>,
-    fetched: Option<mpsc::Receiver<Result<Bytes, Error>>>,
+    fetched: Option<Fetched>,
 }
 
 impl Pieces {
@@ -194,10 +254,12 @@ impl Pieces {
 
     /// The next piece, if it is here already: saves whoever is no task the cost of waiting.
     pub fn ready(&mut self) -> Option<Result<Bytes, Error>> {
-        match self.here.take() {
-            Some(bytes) => Some(Ok(bytes)),
-            None => self.fetched.as_mut()?.try_recv().ok(),
+        if let Some(bytes) = self.here.take() {
+            return Some(Ok(bytes));
         }
+        let fetched = self.fetched.as_mut()?;
+        let arrived = fetched.arriving.try_recv().ok()?;
+        fetched.take(arrived)
     }
 
     /// The next piece; `None` at the end, which also follows an error.
@@ -205,6 +267,12 @@ impl Pieces {
         if let Some(bytes) = self.here.take() {
             return Some(Ok(bytes));
         }
-        self.fetched.as_mut()?.recv().await
+        let fetched = self.fetched.as_mut()?;
+        loop {
+            let arrived = fetched.arriving.recv().await?;
+            if let Some(piece) = fetched.take(arrived) {
+                return Some(piece);
+            }
+        }
     }
 }

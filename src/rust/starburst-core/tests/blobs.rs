@@ -170,3 +170,40 @@ async fn a_chunk_that_is_gone_ends_the_pieces_with_the_reason() {
     assert!(matches!(gone, Err(Error::Store(StoreError::NotFound { .. }))), "{gone:?}");
     assert!(pieces.next().await.is_none());
 }
+
+/// Whether reads fail, and how many were made.
+fn failing(fails: &Arc<AtomicBool>, reads: &Arc<AtomicUsize>) -> Arc<dyn Store> {
+    let (fails, reads) = (Arc::clone(fails), Arc::clone(reads));
+    Arc::new(FaultStore::new(MemStore::default(), move |operation, _| {
+        if operation != Operation::Read {
+            return None;
+        }
+        let read = reads.fetch_add(1, Ordering::Relaxed);
+        (fails.load(Ordering::Relaxed) && read >= 3).then_some(Fault::Refuse)
+    }))
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_begun_waits_for_who_asks_and_a_failure_before_that_is_none() {
+    let (fails, reads) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicUsize::new(0)));
+    let store = failing(&fails, &reads);
+    let mut sink = Sink { uploads: uploads(&store), refused: 0 };
+    let bytes = noise(5, 20 << 20);
+    let payload = pack(&bytes, &mut sink);
+    sink.uploads.stored(payload.chunks()).await.unwrap();
+    let downloads = Downloads::new(store, keys(), Arc::new(MemoryCache::new(0)));
+    let material = Material::of(&payload, &downloads);
+    material.begin();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let begun = reads.load(Ordering::Relaxed);
+    assert!((4..payload.chunks().len()).contains(&begun), "{begun}");
+    // The store answers again, and what arrived before is not asked for twice.
+    fails.store(false, Ordering::Relaxed);
+    assert!(material.concat().await.unwrap() == bytes);
+    // Who asks anew gets it all, and is told what fails now.
+    assert!(material.concat().await.unwrap() == bytes);
+    fails.store(true, Ordering::Relaxed);
+    material.begin();
+    let refused = material.concat().await;
+    assert!(matches!(refused, Err(Error::Store(StoreError::Unavailable { .. }))), "{refused:?}");
+}

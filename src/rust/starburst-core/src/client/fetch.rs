@@ -1,22 +1,15 @@
 //! Fetching: what a task left behind.
 use super::{Client, Known, Row, Summary};
 use crate::{
-    blob::Payload,
     clock::UnixMillis,
     downloads::Material,
-    envelope::{self, Kind},
     error::Error,
     ids::{PartId, TaskId, WorkerId},
-    key::Key,
     launch::LogPart,
     ledger::{Broken, Ending},
-    results::{ResultBatch, ResultRef},
-    store::Store,
+    results::ResultRef,
 };
 use futures_util::stream::{self, StreamExt, TryStreamExt};
-use parking_lot::Mutex;
-use std::{collections::HashMap, sync::Arc};
-use tokio::sync::OnceCell;
 
 /// Results on the wire at once.
 const IN_FLIGHT: usize = 32;
@@ -72,10 +65,12 @@ impl Client {
     /// # Errors
     /// [`Error::NoTask`], a failure of the store, or damage.
     pub async fn fetch(&self, id: &TaskId) -> Result<Option<Fetched>, Error> {
-        self.fetch_with(id, &Batches::default()).await
+        let fetched = self.fetch_one(id).await;
+        self.fetch_ahead();
+        fetched
     }
 
-    async fn fetch_with(&self, id: &TaskId, batches: &Batches) -> Result<Option<Fetched>, Error> {
+    async fn fetch_one(&self, id: &TaskId) -> Result<Option<Fetched>, Error> {
         let (part, ended) = match self.known(id)? {
             Known::Pending | Known::Claimed => return Ok(None),
             Known::Cancelled => {
@@ -93,8 +88,8 @@ impl Client {
             }
         };
         let ending = match ended.ending {
-            Ending::Value(at) => FetchedEnding::Value(self.material(part, at, batches).await?),
-            Ending::Error(at) => FetchedEnding::Error(self.material(part, at, batches).await?),
+            Ending::Value(at) => FetchedEnding::Value(self.material(id, part, at).await?),
+            Ending::Error(at) => FetchedEnding::Error(self.material(id, part, at).await?),
             Ending::Broken { broken, message } => FetchedEnding::Broken { broken, message },
         };
         let (worker, attempt, ran_ms) = (ended.worker, ended.attempt, ended.ran_ms);
@@ -106,25 +101,23 @@ impl Client {
     /// # Errors
     /// As [`fetch`](Client::fetch).
     pub async fn fetch_each(&self, ids: &[TaskId]) -> Result<Vec<Option<Fetched>>, Error> {
-        let batches = Batches::default();
-        let fetches = stream::iter(ids).map(|id| self.fetch_with(id, &batches));
-        fetches.buffered(IN_FLIGHT).try_collect().await
+        let fetches = stream::iter(ids).map(|id| self.fetch_one(id));
+        let fetched = fetches.buffered(IN_FLIGHT).try_collect().await;
+        self.fetch_ahead();
+        fetched
     }
 
-    async fn material(
-        &self,
-        part: PartId,
-        at: ResultRef,
-        batches: &Batches,
-    ) -> Result<Material, Error> {
-        let payload = match at {
-            ResultRef::Here(bytes) => Payload::Inline(bytes),
-            ResultRef::Batch { object, place } => {
-                let key = self.keys.result(part, &object);
-                batches.payload(&*self.deps.store, &key, place).await?
+    async fn material(&self, id: &TaskId, part: PartId, at: ResultRef) -> Result<Material, Error> {
+        if id.client == self.id {
+            let begun = self.ahead.lock().take(id.seq, &at);
+            // One that failed is read again: the reason may have passed.
+            if let Some(begun) = begun
+                && let Ok(Ok(material)) = begun.await
+            {
+                return Ok(material);
             }
-        };
-        Ok(Material::of(&payload, &self.downloads))
+        }
+        self.batches.material(part, at).await
     }
 
     /// What an ended task printed; empty where nothing is kept of it.
@@ -168,24 +161,5 @@ impl Client {
         let mut summary = self.board.lock().summary();
         summary.pending += buffer.len();
         summary
-    }
-}
-
-/// Batches of results that one call reads, each once, however many of its tasks are in it.
-#[derive(Debug, Default)]
-struct Batches(Mutex<HashMap<Key, Arc<OnceCell<ResultBatch>>>>);
-
-impl Batches {
-    async fn payload(&self, store: &dyn Store, key: &Key, place: u32) -> Result<Payload, Error> {
-        let cell = Arc::clone(self.0.lock().entry(key.clone()).or_default());
-        let read = async {
-            let stored = store.get(key).await?;
-            Ok::<ResultBatch, Error>(envelope::decode(Kind::Results, key, &stored.body)?.0)
-        };
-        let batch = cell.get_or_try_init(|| read).await?;
-        batch.payloads.get(place as usize).cloned().ok_or_else(|| Error::Damaged {
-            key: key.to_string(),
-            detail: format!("it has no result {place}"),
-        })
     }
 }

@@ -7,6 +7,8 @@
 //!    far the packages are that the workers need ([`environment`]).
 //! 4. [`Client::fetch`] reads a result ([`fetch`]), once [`Client::open_among`] says that none is missing ([`task_set`]);
 //!    [`manage`] changes and deletes sessions.
+mod ahead;
+mod batches;
 mod board;
 mod budget;
 mod environment;
@@ -45,6 +47,8 @@ use crate::{
     uploads::Uploads,
     worker::{self, pulse},
 };
+use ahead::Ahead;
+use batches::Batches;
 use board::Board;
 use bytes::Bytes;
 use fleet::Fleet;
@@ -121,7 +125,8 @@ pub struct Client {
     inside_worker: bool,
     manifest: Mutex<Versioned<Manifest>>,
     uploads: Arc<Uploads>,
-    downloads: Arc<Downloads>,
+    batches: Arc<Batches>,
+    ahead: Mutex<Ahead>,
     buffer: Mutex<Buffer>,
     board: Mutex<Board>,
     fleet: Mutex<Fleet>,
@@ -287,9 +292,11 @@ impl Client {
         let keys = SessionKeys::new(manifest.value.session.clone());
         let store = || Arc::clone(&deps.store);
         let cache = Arc::new(MemoryCache::new(CACHE_BYTES));
+        let downloads = Downloads::new(store(), keys.clone(), cache);
         let client = Arc::new(Self {
             uploads: Uploads::new(store(), keys.clone(), Arc::clone(&deps.clock)),
-            downloads: Downloads::new(store(), keys.clone(), cache),
+            batches: Batches::new(store(), keys.clone(), downloads),
+            ahead: Mutex::default(),
             deps,
             keys,
             id,
@@ -344,6 +351,7 @@ impl Client {
     pub fn stop(&self) {
         self.stopped.send_replace(true);
         self.uploads.stop();
+        self.ahead.lock().clear();
         self.bump();
     }
 

@@ -1,5 +1,5 @@
 //! Watching: reads the ledgers that changed, other clients' new segments, and near-live conditions.
-use super::Client;
+use super::{Client, ahead};
 use crate::{
     clock::Monotonic,
     envelope::{self, Kind},
@@ -113,15 +113,28 @@ impl Client {
             let listed = self.list_parts(first).await?;
             changed |= self.read_signals(&listed, &mut look).await?;
         }
-        let mut board = self.board.lock();
+        changed |= !ledgers.is_empty();
         for (part, ledger) in ledgers {
-            changed = true;
-            if !board.add_ledger(part, ledger) {
-                let key = self.keys.ledger(part).to_string();
-                return Err(Error::Damaged { key, detail: "it does not fit its segment".into() });
-            }
+            self.take_in(part, ledger)?;
         }
+        self.fetch_ahead();
         Ok(changed)
+    }
+
+    fn take_in(&self, part: PartId, ledger: Versioned<Ledger>) -> Result<(), Error> {
+        let mut board = self.board.lock();
+        let own = board.part(part).filter(|view| view.client == self.id);
+        let stored: Vec<u64> = own.map_or_else(Vec::new, |view| {
+            let old = view.ledger.as_ref().map(|old| &old.value);
+            ahead::news(old, &ledger.value).into_iter().map(|place| view.first + place).collect()
+        });
+        if !board.add_ledger(part, ledger) {
+            let key = self.keys.ledger(part).to_string();
+            return Err(Error::Damaged { key, detail: "it does not fit its segment".into() });
+        }
+        drop(board);
+        self.ahead.lock().add(stored);
+        Ok(())
     }
 
     async fn discover(&self, tail: &mut Tail) -> Result<bool, Error> {
