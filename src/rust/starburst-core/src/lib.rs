@@ -26,6 +26,7 @@ pub mod manifest;
 pub mod mutation;
 pub mod pace;
 pub mod patrol;
+pub mod pieces;
 pub mod results;
 pub mod retry;
 pub mod segment;

@@ -207,3 +207,34 @@ async fn what_is_begun_waits_for_who_asks_and_a_failure_before_that_is_none() {
     let refused = material.concat().await;
     assert!(matches!(refused, Err(Error::Store(StoreError::Unavailable { .. }))), "{refused:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn no_more_is_begun_than_there_is_room_for_and_who_asks_waits_for_nobody_else() {
+    let (fails, reads) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let store = failing(&fails, &reads);
+    let mut sink = Sink { uploads: uploads(&store), refused: 0 };
+    let values: Vec<Vec<u8>> = (10..14).map(|seed| noise(seed, 60 << 20)).collect();
+    let mut materials = Vec::new();
+    let downloads = Downloads::new(Arc::clone(&store), keys(), Arc::new(MemoryCache::new(0)));
+    let mut chunks = 0;
+    for value in &values {
+        let payload = pack(value, &mut sink);
+        while sink.uploads.stored(payload.chunks()).await.is_err() {}
+        chunks += payload.chunks().len();
+        materials.push(Material::of(&payload, &downloads));
+    }
+    materials.iter().for_each(Material::begin);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    // 128 of 240 MB.
+    let begun = reads.load(Ordering::Relaxed);
+    assert!((chunks / 3..chunks * 3 / 5).contains(&begun), "{begun} of {chunks}");
+    // The last one, while the others keep what they have.
+    for (material, value) in materials.iter().zip(&values).rev() {
+        assert!(material.concat().await.unwrap() == *value);
+    }
+    assert_eq!(reads.load(Ordering::Relaxed), chunks);
+    // There is room again.
+    materials[0].begin();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(reads.load(Ordering::Relaxed) > chunks + 40);
+}

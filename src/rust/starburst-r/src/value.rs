@@ -8,10 +8,7 @@ use crate::{
 use bytes::Bytes;
 use extendr_api::prelude::*;
 use starburst_core::{
-    blob::Payload,
-    downloads::{Material, Pieces},
-    error::Error,
-    uploads::Uploads,
+    blob::Payload, downloads::Material, error::Error, pieces::Pieces, uploads::Uploads,
 };
 use std::{
     collections::VecDeque,
