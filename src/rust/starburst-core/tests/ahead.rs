@@ -1,5 +1,5 @@
 //! What tasks left is on its way before it is asked for, and is read once.
-#![allow(clippy::unwrap_used)] // a test's helper fails its test
+#![allow(clippy::unwrap_used, clippy::panic)] // a test's helper fails its test
 mod common;
 
 use bytes::Bytes;
@@ -20,6 +20,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 /// Reads of batches of results, and whether they fail.
@@ -45,10 +46,10 @@ impl Reads {
     }
 }
 
-fn lab(reads: &Arc<Reads>) -> Lab {
+fn lab(reads: &Arc<Reads>, task: Duration) -> Lab {
     let reads = Arc::clone(reads);
     let choose = move |operation: Operation, key: &Key| reads.note(operation, key);
-    Lab::on(Arc::new(FaultStore::new(MemStore::default(), choose)), seconds(10))
+    Lab::on(Arc::new(FaultStore::new(MemStore::default(), choose)), task)
 }
 
 /// More than a ledger takes, and less than is cut into chunks.
@@ -75,7 +76,7 @@ async fn value(client: &Client, id: &TaskId) -> Bytes {
 #[tokio::test(start_paused = true)]
 async fn a_few_results_are_fetched_before_they_are_asked_for_and_each_batch_once() {
     let reads = Arc::new(Reads::default());
-    let lab = lab(&reads);
+    let lab = lab(&reads, seconds(10));
     let client = lab.create(on_ecs(2)).await;
     let ids = submit(&client, 12);
     lab.until(seconds(1_000), || completed(&client) == 12).await;
@@ -95,7 +96,7 @@ async fn a_few_results_are_fetched_before_they_are_asked_for_and_each_batch_once
 #[tokio::test(start_paused = true)]
 async fn what_nobody_asks_for_keeps_no_more_from_being_fetched_than_a_few() {
     let reads = Arc::new(Reads::default());
-    let lab = lab(&reads);
+    let lab = lab(&reads, seconds(10));
     let client = lab.create(on_ecs(2)).await;
     let ids = submit(&client, 30);
     lab.until(seconds(1_000), || completed(&client) == 30).await;
@@ -110,7 +111,7 @@ async fn what_nobody_asks_for_keeps_no_more_from_being_fetched_than_a_few() {
 #[tokio::test(start_paused = true)]
 async fn what_failed_before_it_was_asked_for_is_read_again() {
     let reads = Arc::new(Reads::default());
-    let lab = lab(&reads);
+    let lab = lab(&reads, seconds(10));
     reads.fail.store(true, Ordering::Relaxed);
     let client = lab.create(on_ecs(2)).await;
     let ids = submit(&client, 6);
@@ -126,7 +127,7 @@ async fn what_failed_before_it_was_asked_for_is_read_again() {
 #[tokio::test(start_paused = true)]
 async fn what_others_submitted_is_not_fetched_before_it_is_asked_for() {
     let reads = Arc::new(Reads::default());
-    let lab = lab(&reads);
+    let lab = lab(&reads, seconds(10));
     let client = lab.create(on_ecs(2)).await;
     let ids = submit(&client, 3);
     client.flush().await.unwrap();
@@ -136,4 +137,18 @@ async fn what_others_submitted_is_not_fetched_before_it_is_asked_for() {
     lab.clock.sleep(seconds(1)).await;
     assert_eq!(reads.all(), 0);
     assert_eq!(value(&other, &ids[2]).await, bytes(2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn tasks_that_are_fetched_one_after_the_other_read_what_they_share_once() {
+    let reads = Arc::new(Reads::default());
+    let lab = lab(&reads, Duration::ZERO);
+    let client = lab.create(on_ecs(2)).await;
+    let ids = submit(&client, 100);
+    lab.until(seconds(1_000), || completed(&client) == 100).await;
+    for (number, id) in ids.iter().enumerate() {
+        assert_eq!(value(&client, id).await, bytes(number));
+    }
+    assert!(reads.batches() < 20, "{reads:?}");
+    assert_eq!(reads.all(), reads.batches(), "{reads:?}");
 }

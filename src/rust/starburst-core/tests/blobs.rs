@@ -4,6 +4,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use starburst_core::{
     blob::{BlobHash, ChunkSink, Packer, Payload},
+    clock::Clock,
     downloads::{ChunkCache, Downloads, Material, MemoryCache},
     envelope::Unsealed,
     error::Error,
@@ -33,9 +34,17 @@ fn keys() -> SessionKeys {
     SessionKeys::new(SessionId::parse("s").unwrap())
 }
 
+fn clock() -> Arc<ManualClock> {
+    Arc::new(ManualClock::new(Instant::now(), Duration::ZERO))
+}
+
+/// Passes a second of virtual time: whatever can be done without waiting is done then.
+async fn a_second() {
+    clock().sleep(Duration::from_secs(1)).await;
+}
+
 fn uploads(store: &Arc<dyn Store>) -> Arc<Uploads> {
-    let clock = Arc::new(ManualClock::new(Instant::now(), Duration::ZERO));
-    Uploads::new(Arc::clone(store), keys(), clock)
+    Uploads::new(Arc::clone(store), keys(), clock())
 }
 
 /// Gives chunks to uploads, and remembers how many it could not give at once.
@@ -194,7 +203,7 @@ async fn what_is_begun_waits_for_who_asks_and_a_failure_before_that_is_none() {
     let downloads = Downloads::new(store, keys(), Arc::new(MemoryCache::new(0)));
     let material = Material::of(&payload, &downloads);
     material.begin();
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    a_second().await;
     let begun = reads.load(Ordering::Relaxed);
     assert!((4..payload.chunks().len()).contains(&begun), "{begun}");
     // The store answers again, and what arrived before is not asked for twice.
@@ -224,7 +233,7 @@ async fn no_more_is_begun_than_there_is_room_for_and_who_asks_waits_for_nobody_e
         materials.push(Material::of(&payload, &downloads));
     }
     materials.iter().for_each(Material::begin);
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    a_second().await;
     // 128 of 240 MB.
     let begun = reads.load(Ordering::Relaxed);
     assert!((chunks / 3..chunks * 3 / 5).contains(&begun), "{begun} of {chunks}");
@@ -235,6 +244,6 @@ async fn no_more_is_begun_than_there_is_room_for_and_who_asks_waits_for_nobody_e
     assert_eq!(reads.load(Ordering::Relaxed), chunks);
     // There is room again.
     materials[0].begin();
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    a_second().await;
     assert!(reads.load(Ordering::Relaxed) > chunks + 40);
 }
