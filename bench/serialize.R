@@ -60,9 +60,9 @@ stored <- function(value) {
   })
 }
 # A value that comes from a worker, and not from the memory of this process, in turns with base R; the first turn does
-# not count. Each turn has a task of its own. Its result is asked for some seconds after the task has ended, so starburst
-# has fetched ahead what it does; then once more, when nothing of it is fetched ahead. Base R reads the same before, which
-# is not counted: all find the memory that was used just now.
+# not count. Each turn has a task of its own. Before its result is asked for, base R reads the same once, uncounted: time in
+# which starburst fetches ahead, and all find the memory that was used just now. Then the result is asked for once more,
+# when nothing of it is fetched ahead.
 read_back <- function(value, bytes) {
   in_session(function(session) {
     turn <- function() {

@@ -34,6 +34,8 @@ const LOOK: usize = 512 << 10;
 const FIRST_LOOK: usize = ENDS + LOOK;
 /// Shorter chunks are copied, so that they do not take the memory of a long one with them.
 const LONG: usize = 1 << 20;
+/// The shortest chunk in bytes, but for the last of a stream.
+pub const LEAST: usize = FINE.least;
 /// The longest chunk in bytes.
 pub const MOST: usize = COARSE.most;
 

@@ -1,4 +1,5 @@
-//! A payload's bytes on their way: its chunks in order, a few of them before they are used.
+//! A payload's bytes on their way: its chunks in order, a few of them before they are used. Of what nobody has asked for
+//! yet, as many as there is room for.
 use crate::{blob::BlobHash, cutter, downloads::Downloads, error::Error};
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
@@ -19,7 +20,7 @@ pub(crate) const KIB: usize = 1 << 10;
 #[derive(Debug, Clone)]
 pub(crate) struct Names {
     chunks: Arc<[BlobHash]>,
-    /// The room that one takes, in KiB.
+    /// The room that one takes on average, in KiB.
     each: u32,
 }
 
@@ -27,7 +28,8 @@ impl Names {
     /// The names of the chunks of so many bytes.
     pub(crate) fn new(len: u64, chunks: &[BlobHash]) -> Self {
         let mean = usize::try_from(len).unwrap_or(usize::MAX) / chunks.len().max(1);
-        let each = mean.min(cutter::MOST).div_ceil(KIB).max(1);
+        // No cutter makes shorter ones: who says so is not believed.
+        let each = mean.clamp(cutter::LEAST, cutter::MOST).div_ceil(KIB);
         Self { chunks: chunks.into(), each: u32::try_from(each).unwrap_or(u32::MAX) }
     }
 }
@@ -40,11 +42,15 @@ struct Room {
     /// What all payloads share that nobody has asked for.
     shared: Arc<Semaphore>,
     asked: AtomicBool,
-    /// What one chunk takes, in KiB.
+    /// What one chunk takes on average, in KiB.
     each: u32,
 }
 
 impl Room {
+    fn new(shared: Arc<Semaphore>, each: u32) -> Self {
+        Self { own: Arc::new(Semaphore::new(0)), shared, asked: AtomicBool::new(false), each }
+    }
+
     async fn for_one(&self) -> Option<OwnedSemaphorePermit> {
         let unasked = !self.asked.load(Ordering::Acquire);
         tokio::select! {
@@ -80,9 +86,10 @@ struct Fetched {
 impl Fetched {
     /// Fetches the chunks from this one on.
     fn begin(names: &Names, downloads: &Arc<Downloads>, first: usize, early: bool) -> Self {
-        let (own, asked) = (Arc::new(Semaphore::new(0)), AtomicBool::new(false));
-        let shared = downloads.room_for_begun();
-        let room = Arc::new(Room { own, shared, asked, each: names.each });
+        let room = Arc::new(Room::new(downloads.room_for_begun(), names.each));
+        if !early {
+            room.ask();
+        }
         // The room bounds what waits here.
         let (send, arriving) = mpsc::unbounded_channel();
         let (chunks, from, within) =
@@ -100,11 +107,11 @@ impl Fetched {
                 }
             };
             let mut fetched = stream::iter(fetches).map(fetch).buffered(IN_FLIGHT);
-            let listened = send.clone();
             loop {
                 let arrived = tokio::select! {
                     biased;
-                    () = listened.closed() => return,
+                    // Nobody wants them any more.
+                    () = send.closed() => return,
                     arrived = fetched.next() => arrived,
                 };
                 let Some(arrived) = arrived else { return };
@@ -114,9 +121,6 @@ impl Fetched {
                 }
             }
         });
-        if !early {
-            room.ask();
-        }
         let (names, downloads) = (names.clone(), Arc::clone(downloads));
         Self { names, downloads, room, early, used: first, arriving }
     }

@@ -94,7 +94,7 @@ async fn a_few_results_are_fetched_before_they_are_asked_for_and_each_batch_once
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_nobody_asks_for_keeps_no_more_from_being_fetched_than_a_few() {
+async fn of_what_nobody_asks_for_no_more_is_fetched_than_a_few() {
     let reads = Arc::new(Reads::default());
     let lab = lab(&reads, seconds(10));
     let client = lab.create(on_ecs(2)).await;
@@ -102,9 +102,27 @@ async fn what_nobody_asks_for_keeps_no_more_from_being_fetched_than_a_few() {
     lab.until(seconds(1_000), || completed(&client) == 30).await;
     // The first ones are never asked for.
     for (number, id) in ids.iter().enumerate().skip(10) {
-        let before = reads.batches();
+        lab.clock.sleep(seconds(1)).await;
         assert_eq!(value(&client, id).await, bytes(number));
-        assert!(reads.batches() <= before + 1, "{reads:?}");
+    }
+    lab.clock.sleep(seconds(1)).await;
+    assert!((20..=24).contains(&reads.batches()), "{reads:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_was_stopped_fetches_nothing_ahead() {
+    let reads = Arc::new(Reads::default());
+    let lab = lab(&reads, seconds(10));
+    let client = lab.create(on_ecs(2)).await;
+    let ids = submit(&client, 6);
+    lab.until(seconds(1_000), || completed(&client) == 6).await;
+    lab.clock.sleep(seconds(1)).await;
+    client.stop();
+    let before = reads.all();
+    for (number, id) in ids.iter().enumerate() {
+        lab.clock.sleep(seconds(1)).await;
+        assert!(reads.all() <= before + number, "{reads:?}");
+        assert_eq!(value(&client, id).await, bytes(number));
     }
 }
 

@@ -209,6 +209,7 @@ async fn what_is_begun_waits_for_who_asks_and_a_failure_before_that_is_none() {
     // The store answers again, and what arrived before is not asked for twice.
     fails.store(false, Ordering::Relaxed);
     assert!(material.concat().await.unwrap() == bytes);
+    assert_eq!(reads.load(Ordering::Relaxed), begun + payload.chunks().len() - 3);
     // Who asks anew gets it all, and is told what fails now.
     assert!(material.concat().await.unwrap() == bytes);
     fails.store(true, Ordering::Relaxed);

@@ -1,13 +1,13 @@
 //! Fetching ahead: what tasks of this client left is on its way before it is asked for.
 //!
-//! A few results, first the earliest of those that have ended, and a few chunks of each. One that is never asked for keeps
-//! its place: no more than these are fetched in vain.
+//! A few results, first the earliest of those that have ended, and as much of each as there is room for
+//! ([`crate::pieces`]). One that is never asked for keeps its place: no more than these are fetched in vain.
 use super::{Client, board::Board};
 use crate::{
     downloads::Material,
     error::Error,
     ids::{PartId, TaskId},
-    ledger::{Ended, Ending, Ledger, TaskState},
+    ledger::{Ending, Ledger, TaskState},
     results::ResultRef,
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,9 +31,21 @@ struct Begun {
 }
 
 impl Ahead {
-    /// Notes tasks that left something in the store.
-    pub(super) fn add(&mut self, tasks: impl IntoIterator<Item = u64>) {
-        self.waiting.extend(tasks);
+    /// Notes what tasks left in the store since an older version of their ledger; `first` is the number of its first task.
+    pub(super) fn note(&mut self, first: u64, old: Option<&Ledger>, new: &Ledger) {
+        let before = |place: usize| old.and_then(|old| old.tasks.get(place)).and_then(stored);
+        for (place, task) in new.tasks.iter().enumerate() {
+            let now = stored(task);
+            if now.is_some() && now != before(place) {
+                self.waiting.insert(first + place as u64);
+            }
+        }
+        // A task that is done again leaves something else, or nothing.
+        self.begun.retain(|number, begun| {
+            let place = number.checked_sub(first).and_then(|place| usize::try_from(place).ok());
+            let task = place.and_then(|place| new.tasks.get(place));
+            task.is_none_or(|task| stored(task) == Some(&begun.at))
+        });
     }
 
     /// What a task left, if it is on its way. It is not fetched ahead any more.
@@ -43,7 +55,6 @@ impl Ahead {
         at: &ResultRef,
     ) -> Option<JoinHandle<Result<Material, Error>>> {
         self.waiting.remove(&task);
-        // A task that was done again left something else.
         self.begun.remove(&task).filter(|begun| begun.at == *at).map(|begun| begun.fetching)
     }
 
@@ -57,6 +68,9 @@ impl Client {
     /// Begins to fetch what there is room for.
     pub(super) fn fetch_ahead(&self) {
         let mut ahead = self.ahead.lock();
+        if *self.stopped.borrow() {
+            return;
+        }
         while ahead.begun.len() < RESULTS {
             let Some(seq) = ahead.waiting.pop_first() else { return };
             let id = TaskId { client: self.id.clone(), seq };
@@ -74,29 +88,20 @@ impl Client {
 
 fn where_stored(board: &Board, id: &TaskId) -> Option<(PartId, ResultRef)> {
     let (part, place) = board.find(id)?;
-    let at = board.ended(part, place).and_then(|ended| stored(&ended).cloned())?;
-    Some((part, at))
+    let ledger = board.part(part)?.ledger.as_ref()?;
+    let at = stored(ledger.value.tasks.get(place)?)?;
+    Some((part, at.clone()))
 }
 
-fn stored(ended: &Ended) -> Option<&ResultRef> {
-    match &ended.ending {
-        Ending::Value(at @ ResultRef::Batch { .. })
-        | Ending::Error(at @ ResultRef::Batch { .. }) => Some(at),
-        Ending::Value(ResultRef::Here(_))
-        | Ending::Error(ResultRef::Here(_))
-        | Ending::Broken { .. } => None,
-    }
-}
-
-/// The places of tasks that left something in the store since an older version of their ledger.
-pub(super) fn news(old: Option<&Ledger>, new: &Ledger) -> Vec<u64> {
-    let at = |task: &TaskState| match task {
-        TaskState::Ended(ended) => stored(ended).cloned(),
+fn stored(task: &TaskState) -> Option<&ResultRef> {
+    match task {
+        TaskState::Ended(ended) => match &ended.ending {
+            Ending::Value(at @ ResultRef::Batch { .. })
+            | Ending::Error(at @ ResultRef::Batch { .. }) => Some(at),
+            Ending::Value(ResultRef::Here(_))
+            | Ending::Error(ResultRef::Here(_))
+            | Ending::Broken { .. } => None,
+        },
         TaskState::Pending(_) | TaskState::Claimed { .. } | TaskState::Cancelled(_) => None,
-    };
-    let before = |place: usize| old.and_then(|old| old.tasks.get(place)).and_then(at);
-    let places = new.tasks.iter().enumerate();
-    let found =
-        places.filter(|(place, task)| at(task).is_some_and(|at| before(*place) != Some(at)));
-    found.map(|(place, _)| place as u64).collect()
+    }
 }

@@ -1,5 +1,6 @@
 //! Batches of results, each read once for all of its tasks that are fetched soon after one another.
 use crate::{
+    blob::Payload,
     downloads::{Downloads, Material},
     envelope::{self, Kind},
     error::Error,
@@ -14,9 +15,11 @@ use std::sync::Arc;
 use tokio::sync::OnceCell;
 
 /// Bytes of results that are kept for the other tasks of their batches.
-const KEPT_BYTES: usize = 16 << 20;
-/// So many batches are kept however large they are: tasks of several workers are fetched in turns.
-const KEPT: usize = 8;
+const KEPT_BYTES: usize = 32 << 20;
+/// So many batches are kept however large they are: tasks of two workers may be fetched in turns.
+const KEPT: usize = 2;
+/// What keeping a batch takes besides its results, in bytes, on the dear side.
+const OVERHEAD: usize = 4 << 10;
 
 type Cell = Arc<OnceCell<ResultBatch>>;
 
@@ -46,7 +49,11 @@ impl Batches {
         };
         let key = self.keys.result(part, &object);
         let cell = Cell::clone(self.kept.lock().get_or_insert(key.clone(), Cell::default));
-        let batch = cell.get_or_try_init(|| self.read(&key)).await?;
+        let read = cell.get_or_try_init(|| self.read(&key)).await;
+        if read.is_err() {
+            self.kept.lock().pop(&key);
+        }
+        let batch = read?;
         let payload = batch.payloads.get(place as usize).ok_or_else(|| Error::Damaged {
             key: key.to_string(),
             detail: format!("it has no result {place}"),
@@ -68,11 +75,12 @@ impl Batches {
         let mut held = bytes + others.filter_map(|(_, cell)| cell.get()).map(weight).sum::<usize>();
         while held > KEPT_BYTES && kept.len() > KEPT {
             let forgotten = kept.pop_lru();
-            held -= forgotten.and_then(|(_, cell)| cell.get().map(weight)).unwrap_or(0);
+            let freed = forgotten.and_then(|(_, cell)| cell.get().map(weight)).unwrap_or(0);
+            held = held.saturating_sub(freed);
         }
     }
 }
 
 fn weight(batch: &ResultBatch) -> usize {
-    batch.payloads.iter().map(crate::blob::Payload::inline_len).sum()
+    OVERHEAD + batch.payloads.iter().map(Payload::inline_len).sum::<usize>()
 }

@@ -110,11 +110,14 @@ impl Client {
     async fn material(&self, id: &TaskId, part: PartId, at: ResultRef) -> Result<Material, Error> {
         if id.client == self.id {
             let begun = self.ahead.lock().take(id.seq, &at);
-            // One that failed is read again: the reason may have passed.
-            if let Some(begun) = begun
-                && let Ok(Ok(material)) = begun.await
-            {
-                return Ok(material);
+            if let Some(begun) = begun {
+                let over = begun.is_finished();
+                match begun.await {
+                    Ok(Ok(material)) => return Ok(material),
+                    Ok(Err(error)) if !over => return Err(error),
+                    // What failed before somebody waited is read again: the reason may have passed.
+                    Ok(Err(_)) | Err(_) => {}
+                }
             }
         }
         self.batches.material(part, at).await

@@ -95,7 +95,7 @@ impl Client {
             if let Some((changed, holders)) = done {
                 count += changed;
                 interrupted.extend(holders);
-                self.board.lock().add_ledger(part, ledger);
+                self.take_in(part, ledger)?;
                 self.bump();
             }
         }

@@ -1,5 +1,5 @@
 //! Watching: reads the ledgers that changed, other clients' new segments, and near-live conditions.
-use super::{Client, ahead};
+use super::Client;
 use crate::{
     clock::Monotonic,
     envelope::{self, Kind},
@@ -121,19 +121,18 @@ impl Client {
         Ok(changed)
     }
 
-    fn take_in(&self, part: PartId, ledger: Versioned<Ledger>) -> Result<(), Error> {
+    /// Brings a ledger that was read now onto the board.
+    pub(super) fn take_in(&self, part: PartId, ledger: Versioned<Ledger>) -> Result<(), Error> {
+        // Held until both know of it: what is fetched in between would be fetched ahead after it.
+        let mut ahead = self.ahead.lock();
         let mut board = self.board.lock();
-        let own = board.part(part).filter(|view| view.client == self.id);
-        let stored: Vec<u64> = own.map_or_else(Vec::new, |view| {
-            let old = view.ledger.as_ref().map(|old| &old.value);
-            ahead::news(old, &ledger.value).into_iter().map(|place| view.first + place).collect()
-        });
+        if let Some(view) = board.part(part).filter(|view| view.client == self.id) {
+            ahead.note(view.first, view.ledger.as_ref().map(|old| &old.value), &ledger.value);
+        }
         if !board.add_ledger(part, ledger) {
             let key = self.keys.ledger(part).to_string();
             return Err(Error::Damaged { key, detail: "it does not fit its segment".into() });
         }
-        drop(board);
-        self.ahead.lock().add(stored);
         Ok(())
     }
 
