@@ -10,7 +10,10 @@ use crate::{
     ledger::{Ending, Ledger, TaskState},
     results::ResultRef,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 use tokio::task::JoinHandle;
 
 /// Results that are fetched ahead at once.
@@ -75,7 +78,7 @@ impl Client {
             let Some(seq) = ahead.waiting.pop_first() else { return };
             let id = TaskId { client: self.id.clone(), seq };
             let Some((part, at)) = where_stored(&self.board.lock(), &id) else { continue };
-            let (batches, there) = (std::sync::Arc::clone(&self.batches), at.clone());
+            let (batches, there) = (Arc::clone(&self.batches), at.clone());
             let fetching = tokio::spawn(async move {
                 let material = batches.material(part, there).await?;
                 material.begin();
