@@ -108,3 +108,53 @@ fn stored(task: &TaskState) -> Option<&ResultRef> {
         TaskState::Pending(_) | TaskState::Claimed { .. } | TaskState::Cancelled(_) => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{clock::UnixMillis, ids::ObjectId, ledger::Ended};
+
+    fn at(object: &str) -> ResultRef {
+        ResultRef::Batch { object: ObjectId::parse(object).unwrap(), place: 0 }
+    }
+
+    fn ledger(ends: &[Option<ResultRef>]) -> Ledger {
+        let mut ledger = Ledger::new(ends.len());
+        for (task, at) in ledger.tasks.iter_mut().zip(ends) {
+            if let Some(at) = at {
+                *task = TaskState::Ended(Box::new(Ended {
+                    ending: Ending::Error(at.clone()),
+                    worker: None,
+                    attempt: 1,
+                    at: UnixMillis(0),
+                    ran_ms: 0,
+                    signals: 0,
+                    log: None,
+                }));
+            }
+        }
+        ledger
+    }
+
+    #[tokio::test]
+    async fn a_task_that_is_done_again_gives_its_place_back_and_is_noted_again() {
+        let mut ahead = Ahead::default();
+        let first = ledger(&[Some(at("a")), None, Some(at("b"))]);
+        ahead.note(10, None, &first);
+        assert_eq!(ahead.waiting, [10, 12].into());
+        ahead.note(10, Some(&first), &first);
+        ahead.waiting.clear();
+        for (task, object) in [(10, "a"), (12, "b"), (13, "c")] {
+            let fetching = tokio::spawn(async { Ok(Material::Here("".into())) });
+            ahead.begun.insert(task, Begun { at: at(object), fetching });
+        }
+        let retried = ledger(&[None, None, Some(at("b"))]);
+        ahead.note(10, Some(&first), &retried);
+        assert_eq!(ahead.begun.keys().copied().collect::<Vec<_>>(), [12, 13]);
+        assert!(ahead.waiting.is_empty());
+        ahead.note(10, Some(&retried), &ledger(&[Some(at("d")), None, Some(at("b"))]));
+        assert_eq!(ahead.waiting, [10].into());
+        assert!(ahead.take(12, &at("e")).is_none());
+        assert!(ahead.take(13, &at("c")).is_some());
+    }
+}
