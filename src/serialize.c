@@ -52,32 +52,50 @@ static void drain(stream *s) {
   }
 }
 
-/* Most of a value with many strings is integers and short strings, one call each: those are copied without another. */
-static inline void copy(uint8_t *to, const uint8_t *from, size_t n) {
-  if (n == sizeof(int)) {
-    memcpy(to, from, sizeof(int));
-  } else if (n >= 8 && n <= 16) {
-    /* Two halves that overlap where they have to. */
+/* Most of a value with many strings is integers and strings that are no longer than this, one call each. */
+#define SHORT 16
+
+/* Copies up to SHORT bytes, without a call: two halves that overlap where they have to. */
+static inline void copy_short(uint8_t *to, const uint8_t *from, size_t n) {
+  if (n >= 8) {
     uint64_t head, tail;
     memcpy(&head, from, 8);
     memcpy(&tail, from + n - 8, 8);
     memcpy(to, &head, 8);
     memcpy(to + n - 8, &tail, 8);
-  } else {
-    memcpy(to, from, n);
+  } else if (n >= 4) {
+    uint32_t head, tail;
+    memcpy(&head, from, 4);
+    memcpy(&tail, from + n - 4, 4);
+    memcpy(to, &head, 4);
+    memcpy(to + n - 4, &tail, 4);
+  } else if (n > 0) {
+    to[0] = from[0];
+    to[n / 2] = from[n / 2];
+    to[n - 1] = from[n - 1];
   }
 }
 
-static void out_bytes(R_outpstream_t st, void *bytes, int count) {
-  stream *s = (stream *)st->data;
-  size_t n = (size_t)count;
+/* Apart from what is called most, which then needs no registers saved. */
+static __attribute__((noinline)) void put(stream *s, const uint8_t *bytes, size_t n) {
   if (n >= DIRECT) {
     drain(s);
     give(s, bytes, n);
     return;
   }
   if (s->held + n > BUFFER) drain(s);
-  copy(s->buffer + s->held, bytes, n);
+  memcpy(s->buffer + s->held, bytes, n);
+  s->held += n;
+}
+
+static void out_bytes(R_outpstream_t st, void *bytes, int count) {
+  stream *s = (stream *)st->data;
+  size_t n = (size_t)count;
+  if (n > SHORT || n > BUFFER - s->held) {
+    put(s, bytes, n);
+    return;
+  }
+  copy_short(s->buffer + s->held, bytes, n);
   s->held += n;
 }
 
@@ -86,7 +104,7 @@ static void out_char(R_outpstream_t st, int c) {
   out_bytes(st, &byte, 1);
 }
 
-static void take_across(stream *s, uint8_t *to, size_t n) {
+static __attribute__((noinline)) void take(stream *s, uint8_t *to, size_t n) {
   if (n >= LARGE) s->make_ready(to, n);
   while (n > 0) {
     if (s->left == 0) s->left = s->piece(s->rust, &s->from);
@@ -100,23 +118,21 @@ static void take_across(stream *s, uint8_t *to, size_t n) {
   }
 }
 
-static inline void take(stream *s, uint8_t *to, size_t n) {
-  if (n > s->left || n >= LARGE) {
-    take_across(s, to, n);
+static void in_bytes(R_inpstream_t st, void *to, int count) {
+  stream *s = (stream *)st->data;
+  size_t n = (size_t)count;
+  if (n > SHORT || n > s->left) {
+    take(s, to, n);
     return;
   }
-  copy(to, s->from, n);
+  copy_short(to, s->from, n);
   s->from += n;
   s->left -= n;
 }
 
-static void in_bytes(R_inpstream_t st, void *to, int count) {
-  take((stream *)st->data, to, (size_t)count);
-}
-
 static int in_char(R_inpstream_t st) {
   uint8_t byte;
-  take((stream *)st->data, &byte, 1);
+  in_bytes(st, &byte, 1);
   return byte;
 }
 

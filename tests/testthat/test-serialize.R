@@ -43,6 +43,13 @@ test_that("values there and back are identical", {
   }
 })
 
+test_that("strings of all lengths survive, wherever buffers and chunks end", {
+  set.seed(1)
+  letters_of <- paste(sample(letters, 40, TRUE), collapse = "")
+  value <- substring(letters_of, 1, sample(0:40, 4e5, TRUE))
+  expect_identical(starburst:::rs_round_trip(list(value))[[1]], value)
+})
+
 test_that("encodings survive", {
   back <- starburst:::rs_round_trip(values()[c("utf8", "latin1", "bytes")])
   expect_identical(unname(vapply(back, Encoding, "")), c("UTF-8", "latin1", "bytes"))

@@ -132,14 +132,19 @@ impl Cutter {
         self.rest.write(bytes);
     }
 
-    /// Cuts off a chunk if the content says where it ends, and says when to look again.
+    /// Cuts off what chunks the content shows the ends of, and says when to look again.
     fn look<E>(&mut self, out: &mut impl FnMut(Unsealed) -> Result<(), E>) -> Result<(), E> {
-        let sizes = if self.done == 0 { FINE } else { COARSE };
-        if let Some(size) = place(self.rest.body(), sizes) {
+        while let Some(size) = place(self.rest.body(), self.sizes()) {
             self.give(size, out)?;
         }
-        self.look_at = (self.rest.body().len().max(COARSE.least) + LOOK).min(MOST);
+        // Looking starts anew each time: where no place was found, of few values or the same words over and over, there are
+        // few, and the next look is at all that a chunk may have.
+        self.look_at = if self.rest.body().len() < FIRST_LOOK { FIRST_LOOK } else { MOST };
         Ok(())
+    }
+
+    fn sizes(&self) -> Sizes {
+        if self.done == 0 { FINE } else { COARSE }
     }
 
     /// Hands over so many bytes as a chunk.
