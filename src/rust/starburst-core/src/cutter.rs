@@ -28,10 +28,9 @@ const FINE: Sizes =
     Sizes { least: 64 << 10, middle: 128 << 10, most: 512 << 10, end: Normalization::Level1 };
 /// A stream that is no longer has no ends.
 const ENDS: usize = 1 << 20;
-/// So many bytes are collected before they are looked at.
-const LOOK: usize = 512 << 10;
-/// How long a stream is when it is first looked at: it has ends then.
-const FIRST_LOOK: usize = ENDS + LOOK;
+/// How long a stream, or the rest of it, is when it is first looked at: it has ends then, and some way after the least size of a
+/// chunk to find a place in.
+const FIRST_LOOK: usize = ENDS + (512 << 10);
 /// Shorter chunks are copied, so that they do not take the memory of a long one with them.
 const LONG: usize = 1 << 20;
 /// The shortest chunk in bytes, but for the last of a stream.
@@ -113,7 +112,7 @@ impl Cutter {
         let has_ends = len > ENDS as u64;
         while !self.rest.body().is_empty() {
             let body = self.rest.body();
-            let sizes = if self.done == 0 && has_ends { FINE } else { COARSE };
+            let sizes = if has_ends { self.sizes() } else { COARSE };
             // The end of these bytes is not a place that the content chose.
             let otherwise = || if has_ends { last_place(body) } else { body.len() };
             let size = place(body, sizes).unwrap_or_else(otherwise);
