@@ -26,6 +26,25 @@ const SAMPLE: usize = 4 * 1024;
 /// How a frame begins that every zstd decoder passes over; the length of the rest of it follows.
 const SKIPPED: u32 = 0x184d_2a50;
 
+/// From how much less on compressing a body is worth the time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Worth {
+    /// A tenth less: what is stored travels, and is billed.
+    Tenth,
+    /// Half of it: what is stored stays on this machine, which writes and reads faster than it compresses.
+    Half,
+}
+
+impl Worth {
+    /// Below this length a compressed body is worth the time.
+    fn below(self, len: usize) -> usize {
+        match self {
+            Self::Tenth => len / 10 * 9,
+            Self::Half => len / 2,
+        }
+    }
+}
+
 /// What an object is. A reader that expected another kind was given the wrong object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -164,18 +183,18 @@ impl Unsealed {
 
     /// As [`seal`].
     pub fn seal(self) -> Bytes {
-        self.seal_and_keep(&Spare::default())
+        self.seal_and_keep(&Spare::default(), Worth::Tenth)
     }
 
-    /// As [`seal`]. Where that takes other memory, its own is used again.
-    pub fn seal_and_keep(self, spare: &Spare) -> Bytes {
+    /// As [`seal`], for a store where compressing is worth so much. Where that takes other memory, its own is used again.
+    pub fn seal_and_keep(self, spare: &Spare, worth: Worth) -> Bytes {
         let mut whole = self.whole;
         let body = &whole[HEADER..];
         let len = body.len();
-        let compressed = (len >= COMPRESS_FROM && seems_to_shrink(body))
+        let compressed = (len >= COMPRESS_FROM && seems_to_shrink(body, worth))
             .then(|| compress(body))
             .flatten()
-            .filter(|small| small.len() < worth(len));
+            .filter(|small| small.len() < worth.below(len));
         let codec = match (&compressed, self.hash) {
             (Some(_), _) => Codec::Zstd,
             (None, Some(_)) => Codec::Hashed,
@@ -289,20 +308,16 @@ fn longest(stored: u64) -> u64 {
     stored.saturating_mul(GROWTH).saturating_add(SLACK).min(MAX_BODY)
 }
 
-/// Below this length a compressed body is worth the time.
-fn worth(len: usize) -> usize {
-    len / 10 * 9
-}
-
 /// Tries parts of a large body: most numbers do not shrink, and finding that out on all of it takes longer than
 /// everything else that is done with it.
-fn seems_to_shrink(body: &[u8]) -> bool {
+fn seems_to_shrink(body: &[u8], worth: Worth) -> bool {
     if body.len() < 8 * SAMPLE {
         return true;
     }
     let places = [0, body.len() / 2, body.len() - SAMPLE];
     let sample: Vec<u8> = places.iter().flat_map(|&at| &body[at..at + SAMPLE]).copied().collect();
-    zstd::bulk::compress(&sample, ZSTD_LEVEL).is_ok_and(|small| small.len() < worth(sample.len()))
+    zstd::bulk::compress(&sample, ZSTD_LEVEL)
+        .is_ok_and(|small| small.len() < worth.below(sample.len()))
 }
 
 /// What is so regular that it shrinks below what [`longest`] lets grow again is filled up to that.
@@ -390,6 +405,22 @@ mod tests {
         assert_eq!(seal(Kind::Blob, &noise).len(), HEADER + noise.len());
         noise[400_000..].fill(7);
         assert!(seal(Kind::Blob, &noise).len() < 420_000);
+    }
+
+    #[test]
+    fn what_stays_on_a_machine_is_compressed_where_half_of_it_goes() {
+        let mut body = vec![0; 40_000];
+        blake3::Hasher::new().finalize_xof().fill(&mut body);
+        let sealed = |body: &[u8], worth| {
+            let sealed = Unsealed::new(Kind::Blob, body).seal_and_keep(&Spare::default(), worth);
+            assert_eq!(open(Kind::Blob, &key(), &sealed).unwrap().0, body);
+            sealed.len()
+        };
+        body.chunks_mut(10).for_each(|ten| ten[..4].fill(0));
+        assert!(sealed(&body, Worth::Tenth) < 30_000);
+        assert_eq!(sealed(&body, Worth::Half), HEADER + body.len());
+        body.chunks_mut(10).for_each(|ten| ten[..8].fill(0));
+        assert!(sealed(&body, Worth::Half) < 20_000);
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //!    race, which callers settle by the nonce in the body (clause 5 of the store's contract).
 use crate::{
     clock::{Clock, Monotonic},
+    envelope::Worth,
     ids::Ids,
     key::Key,
     pace::Backoff,
@@ -221,5 +222,8 @@ impl Store for RetryStore {
     }
     fn requests(&self) -> Requests {
         self.inner.requests()
+    }
+    fn worth_compressing(&self) -> Worth {
+        self.inner.worth_compressing()
     }
 }

@@ -1,5 +1,5 @@
 //! The store seam: bytes at keys, with compare-and-swap.
-use crate::key::Key;
+use crate::{envelope::Worth, key::Key};
 use async_trait::async_trait;
 use bytes::Bytes;
 
@@ -232,5 +232,10 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// The billed requests that were made through this store so far, failed ones included. None where none is billed.
     fn requests(&self) -> Requests {
         Requests::default()
+    }
+
+    /// How much less of a large object makes compressing it worth the time.
+    fn worth_compressing(&self) -> Worth {
+        Worth::Tenth
     }
 }

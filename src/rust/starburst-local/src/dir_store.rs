@@ -4,6 +4,7 @@ use crate::dir_files as files;
 use async_trait::async_trait;
 use bytes::Bytes;
 use starburst_core::{
+    envelope::Worth,
     ids::Ids,
     key::Key,
     store::{ETag, Entry, Object, Store, StoreError},
@@ -174,5 +175,9 @@ impl Store for DirStore {
         let named = key.clone();
         let deleted = self.blocking(move |inner| inner.remove(&named)).await;
         deleted.flatten().map_err(|e| failure("delete", key, e))
+    }
+
+    fn worth_compressing(&self) -> Worth {
+        Worth::Half
     }
 }

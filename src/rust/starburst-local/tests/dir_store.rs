@@ -1,11 +1,13 @@
 //! The directory store keeps the contract, within a process and between processes.
 #![allow(clippy::unwrap_used)] // a test's helper fails its test
 use starburst_core::{
+    envelope::{Kind, Unsealed},
     ids::{PartId, SessionId, WorkerId},
     key::SessionKeys,
     store::{Store, StoreError},
+    uploads::Uploads,
 };
-use starburst_local::{DirStore, Durability, SystemIds};
+use starburst_local::{DirStore, Durability, SystemClock, SystemIds};
 use starburst_testkit::store_contract;
 use std::{path::Path, process::Command, sync::Arc};
 
@@ -29,6 +31,25 @@ async fn a_directory_keeps_the_contract() {
         })
         .await;
     }
+}
+
+#[tokio::test]
+async fn chunks_are_compressed_where_half_of_them_goes() {
+    let dir = tempfile::tempdir().unwrap();
+    let store: Arc<dyn Store> = Arc::new(open(dir.path()));
+    let uploads = Uploads::new(Arc::clone(&store), keys(), Arc::new(SystemClock::default()));
+    let mut body = vec![0; 100_000];
+    blake3::Hasher::new().finalize_xof().fill(&mut body);
+    let mut stored = Vec::new();
+    for zeros in [4, 8] {
+        body.chunks_mut(10).for_each(|ten| ten[..zeros].fill(0));
+        let mut chunk = Unsealed::new(Kind::Blob, &body);
+        let name = chunk.name();
+        uploads.try_take(name, chunk).unwrap();
+        uploads.stored(&[name]).await.unwrap();
+        stored.push(store.get(&keys().blob(&name)).await.unwrap().body.len());
+    }
+    assert!(stored[0] > body.len() && stored[1] < body.len() / 2, "{stored:?}");
 }
 
 /// Not a test by itself: [`racing_processes_lose_no_update`] runs it in processes of their own.
