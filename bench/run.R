@@ -68,6 +68,7 @@ unknown <- setdiff(backends, all_backends)
 if (length(unknown) > 0) {
   stop("no such backend: ", toString(unknown), "; there are ", toString(all_backends))
 }
+dir.create(given$out, showWarnings = FALSE, recursive = TRUE)
 rows <- NULL
 # What was measured before stays, but for what is measured anew now.
 if (given$add == "yes") {
