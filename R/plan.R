@@ -137,7 +137,7 @@ starburst <- function(
   .given = NULL
 ) {
   # Only future before 1.40 calls this; later versions take the attribute "factory".
-  settings <- plan_settings(mget(plan_arguments), .given)
+  settings <- known_plan_settings(mget(plan_arguments), .given)
   legacy_future(settings, ...)
 }
 class(starburst) <- c("starburst", "multiprocess", "future", "function")
@@ -166,12 +166,17 @@ tweak.starburst <- function(strategy, ..., penvir = parent.frame()) {
 plan_settings <- function(given, supplied) {
   # A strategy that was called without plan() shows what it was given in what differs from the defaults.
   built_in <- lapply(formals(starburst)[names(given)], eval, envir = baseenv())
-  given <- with_config(given, union(supplied, names(given)[!mapply(identical, given, built_in)]))
-  given$most <- getOption("starburst.max_workers")
-  # future before 1.40 asks with every future; the answer to the same question is the same.
-  if (is.null(the$plan_given) || !identical(given, the$plan_given)) {
-    the$plan_settings <- check_plan(given)
-    the$plan_given <- given
+  check_plan(with_config(given, union(supplied, names(given)[!mapply(identical, given, built_in)])))
+}
+
+# future before 1.40 asks with every future: the answer to the same question is the same, and the file of
+# starburst_config() is read once for a plan.
+known_plan_settings <- function(given, supplied) {
+  options <- options()
+  question <- list(given, supplied, options[startsWith(names(options), "starburst.")])
+  if (!identical(question, the$plan_question)) {
+    the$plan_settings <- plan_settings(given, supplied)
+    the$plan_question <- question
   }
   the$plan_settings
 }
@@ -201,13 +206,14 @@ strategy_settings <- function(strategy) {
   values <- formals(starburst)[plan_arguments]
   tweaked <- intersect(names(formals(strategy)), plan_arguments)
   values[tweaked] <- formals(strategy)[tweaked]
-  plan_settings(lapply(values, eval, envir = baseenv()), eval(formals(strategy)$.given, baseenv()))
+  known_plan_settings(lapply(values, eval, envir = baseenv()), eval(formals(strategy)$.given, baseenv()))
 }
 
 #' @export
 nbrOfWorkers.starburst <- function(evaluator) {
-  settings <- strategy_settings(evaluator)
   # future before 1.40 tells of a new plan only by asking this.
+  the$plan_question <- NULL
+  settings <- strategy_settings(evaluator)
   if (settings$eager && !has_backend_api()) {
     fleet_warm(fleet_for(settings))
   }

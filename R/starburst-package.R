@@ -10,7 +10,7 @@ the <- new.env(parent = emptyenv())
 # Open plan() sessions: backend configuration hash -> fleet (see R/fleet.R).
 the$fleets <- new.env(parent = emptyenv())
 # The last arguments of a plan and the settings made of them.
-the$plan_given <- NULL
+the$plan_question <- NULL
 the$plan_settings <- NULL
 # Whether a task callback looks for plans that are over (R/future-legacy.R).
 the$watching <- FALSE

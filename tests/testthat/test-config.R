@@ -126,6 +126,18 @@ test_that("what a plan is given wins over the configuration, also where it is wh
   expect_identical(future::value(future::future(parallelly::availableCores()[[1]])), 4L)
 })
 
+test_that("a plan reads the configuration once, and the next plan reads it again", {
+  skip_if(starburst:::has_backend_api(), "future 1.40 and later keep what a plan was made of")
+  local_config()
+  withr::defer(future::plan(future::sequential))
+  starburst_config(workers = 1, launch_type = "LOCAL")
+  future::plan(starburst)
+  expect_identical(future::value(future::future(1)), 1)
+  writeLines("no record", starburst:::config_file())
+  expect_identical(future::value(future::future(2)), 2)
+  expect_error(future::plan(starburst), class = "starburst_error_data")
+})
+
 test_that("the configuration is printed with its stacks and where a value comes from", {
   local_config()
   withr::local_options(starburst.timeout = 60)

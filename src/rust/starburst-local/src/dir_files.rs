@@ -148,7 +148,9 @@ pub(crate) fn walk(
 ) -> io::Result<()> {
     for (path, is_dir) in rows(dir)? {
         if is_dir {
-            walk(root, &path, after, found)?;
+            if !after.is_some_and(|after| ends_before(root, &path, after)) {
+                walk(root, &path, after, found)?;
+            }
             continue;
         }
         let Some(key) = key_of(root, &path) else {
@@ -165,6 +167,16 @@ pub(crate) fn walk(
         }
     }
     Ok(())
+}
+
+/// Whether every key below `dir` sorts before `after`. A session has a directory for each part, most of them long done:
+/// to read them all for each look takes more time than the looks are worth.
+fn ends_before(root: &Path, dir: &Path, after: &Key) -> bool {
+    let Some(below) = dir.strip_prefix(root).ok().and_then(Path::to_str) else {
+        return false;
+    };
+    let below = format!("{below}/");
+    !after.as_str().starts_with(&below) && below.as_str() < after.as_str()
 }
 
 /// The names in `dir` under which there is at least one object.

@@ -3,7 +3,7 @@ use bytes::Bytes;
 use starburst_core::{
     ids::{PartId, SessionId, WorkerId},
     key::{Key, SessionKeys, sessions},
-    store::{ETag, Store, StoreError},
+    store::{ETag, Entry, Store, StoreError},
 };
 use std::sync::Arc;
 
@@ -131,13 +131,29 @@ async fn listings_are_whole_and_in_order(store: Arc<dyn Store>) {
     assert_eq!(listed[1_099].size, 4);
 
     let later = store.list(&s.segments(), Some(&s.segment(1_097))).await.unwrap();
-    let names: Vec<Key> = later.into_iter().map(|e| e.key).collect();
-    assert_eq!(names, [s.segment(1_098), s.segment(1_099)]);
+    assert_eq!(names(later), [s.segment(1_098), s.segment(1_099)]);
 
     assert_eq!(store.list(&s.all(), None).await.unwrap().len(), 1_101);
     assert_eq!(store.list(&s.parts(), None).await.unwrap().len(), 1);
+
+    // In several directories, where a store has such, from each possible place on.
+    for part in [0, 1, 2, 10] {
+        store.create(&s.ledger(PartId(part)), body("x")).await.unwrap();
+        store.create(&s.signal(PartId(part), &worker, 7), body("x")).await.unwrap();
+    }
+    let all = names(store.list(&s.parts(), None).await.unwrap());
+    assert_eq!((all.len(), all.is_sorted()), (9, true));
+    let parts = (0..12).map(|n| s.part(PartId(n)));
+    for after in all.iter().cloned().chain(parts).chain([s.parts(), s.segments(), s.manifest()]) {
+        let behind: Vec<Key> = all.iter().filter(|key| **key > after).cloned().collect();
+        assert_eq!(names(store.list(&s.parts(), Some(&after)).await.unwrap()), behind, "{after}");
+    }
     assert_eq!(store.children(&sessions()).await.unwrap(), ["s", "s2"]);
     assert_eq!(store.children(&s.all()).await.unwrap(), ["parts", "segments"]);
+}
+
+fn names(listed: Vec<Entry>) -> Vec<Key> {
+    listed.into_iter().map(|entry| entry.key).collect()
 }
 
 async fn of_racing_creates_one_wins(store: Arc<dyn Store>) {
