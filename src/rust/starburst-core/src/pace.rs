@@ -9,7 +9,7 @@ pub struct Pace {
     pub heartbeat: Duration,
     /// A worker whose heartbeat stood still this long, on the observer's own clock, may lose its tasks.
     pub lease: Duration,
-    /// A client gathers submitted tasks this long before it writes them.
+    /// A client gathers submitted tasks this long before it writes them, unless somebody waits for one of them.
     pub flush: Duration,
     /// The shortest wait between two looks at the store.
     pub poll_min: Duration,
@@ -45,7 +45,7 @@ impl Pace {
         Self {
             heartbeat: Duration::from_secs(2),
             lease: Duration::from_secs(30),
-            flush: Duration::from_millis(4),
+            flush: Duration::from_millis(16),
             poll_min: Duration::from_millis(2),
             poll_max: Duration::from_millis(50),
             recheck: Duration::from_millis(250),

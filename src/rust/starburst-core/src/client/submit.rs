@@ -28,8 +28,10 @@ const CROWDED_TASKS: usize = 32;
 const SEGMENT_BYTES: usize = 4 << 20;
 /// With this many tasks waiting for each worker there is no hurry to write more.
 const BACKLOG: u64 = 4;
-/// How much longer tasks are gathered then.
+/// How much longer tasks are gathered then: where a request is billed, and where it is not.
 const PATIENT: u32 = 16;
+/// See [`PATIENT`].
+const PATIENT_LOCALLY: u32 = 4;
 
 /// A task to submit.
 #[derive(Debug)]
@@ -180,7 +182,8 @@ impl Client {
             }
             let pace = self.pace();
             let busy = self.board.lock().open_tasks() > BACKLOG * u64::from(self.workers_wanted());
-            let gather = if busy { pace.flush * PATIENT } else { pace.flush };
+            let patience = if pace.looks_are_free() { PATIENT_LOCALLY } else { PATIENT };
+            let gather = if busy { pace.flush * patience } else { pace.flush };
             let full = self.buffer.lock().waiting.len() >= FULL;
             if !full {
                 tokio::select! {
