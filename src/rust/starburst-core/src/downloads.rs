@@ -1,10 +1,11 @@
 //! Chunks out of the store: fetched a little ahead of their use, and kept for the tasks that share them.
 use crate::{
     blob::{BlobHash, Payload},
-    envelope::{self, Kind},
+    envelope::{self, Kind, Unsealed, Worth},
     error::Error,
     key::{self, SessionKeys},
     pieces::{KIB, Names, Pieces},
+    spare::Spare,
     store::Store,
 };
 use bytes::Bytes;
@@ -109,9 +110,20 @@ impl Downloads {
         }
         let sealed = self.store.get(&self.keys.blob(&hash)).await?.body;
         let (body, _) = envelope::open(Kind::Blob, &name, &sealed)?;
-        self.cache.put(&hash, &sealed);
+        self.cache.put(&hash, &as_kept(sealed, &body));
         Ok(body)
     }
+}
+
+/// A sealed chunk as it is kept on this machine: what travelled with little less than its length is kept as it is, and need
+/// not be decompressed by each task that uses it.
+fn as_kept(sealed: Bytes, body: &Bytes) -> Bytes {
+    if sealed.len() >= body.len() || Worth::Half.allows(body.len(), sealed.len()) {
+        return sealed;
+    }
+    let mut chunk = Unsealed::new(Kind::Blob, body);
+    chunk.name();
+    chunk.seal_and_keep(&Spare::default(), Worth::Half)
 }
 
 /// A payload's bytes, wherever they are.

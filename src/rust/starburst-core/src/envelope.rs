@@ -36,12 +36,13 @@ pub enum Worth {
 }
 
 impl Worth {
-    /// Below this length a compressed body is worth the time.
-    fn below(self, len: usize) -> usize {
-        match self {
-            Self::Tenth => len / 10 * 9,
-            Self::Half => len / 2,
-        }
+    /// Whether a body of so many bytes is worth compressing to so many.
+    pub fn allows(self, len: usize, compressed: usize) -> bool {
+        compressed
+            < match self {
+                Self::Tenth => len / 10 * 9,
+                Self::Half => len / 2,
+            }
     }
 }
 
@@ -194,7 +195,7 @@ impl Unsealed {
         let compressed = (len >= COMPRESS_FROM && seems_to_shrink(body, worth))
             .then(|| compress(body))
             .flatten()
-            .filter(|small| small.len() < worth.below(len));
+            .filter(|small| worth.allows(len, small.len()));
         let codec = match (&compressed, self.hash) {
             (Some(_), _) => Codec::Zstd,
             (None, Some(_)) => Codec::Hashed,
@@ -317,7 +318,7 @@ fn seems_to_shrink(body: &[u8], worth: Worth) -> bool {
     let places = [0, body.len() / 2, body.len() - SAMPLE];
     let sample: Vec<u8> = places.iter().flat_map(|&at| &body[at..at + SAMPLE]).copied().collect();
     zstd::bulk::compress(&sample, ZSTD_LEVEL)
-        .is_ok_and(|small| small.len() < worth.below(sample.len()))
+        .is_ok_and(|small| worth.allows(sample.len(), small.len()))
 }
 
 /// What is so regular that it shrinks below what [`longest`] lets grow again is filled up to that.

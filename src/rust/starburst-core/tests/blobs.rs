@@ -1,6 +1,7 @@
 //! Large data through a store: sent while it is cut, fetched while it is used.
 #![allow(clippy::unwrap_used)] // a test's helper fails its test
 use bytes::Bytes;
+use parking_lot::Mutex;
 use proptest::prelude::*;
 use starburst_core::{
     blob::{BlobHash, ChunkSink, Packer, Payload},
@@ -135,6 +136,45 @@ async fn a_chunk_that_two_payloads_share_is_sent_and_fetched_once() {
         assert!(Material::of(&payload, &downloads).concat().await.unwrap() == bytes);
     }
     assert_eq!(reads.load(Ordering::Relaxed), payload.chunks().len());
+}
+
+/// A cache that tells the lengths of what it was given.
+#[derive(Debug)]
+struct Measured(MemoryCache, Mutex<Vec<usize>>);
+
+impl ChunkCache for Measured {
+    fn get(&self, hash: &BlobHash) -> Option<Bytes> {
+        self.0.get(hash)
+    }
+    fn put(&self, hash: &BlobHash, sealed: &Bytes) {
+        self.1.lock().push(sealed.len());
+        self.0.put(hash, sealed);
+    }
+    fn forget(&self, hash: &BlobHash) {
+        self.0.forget(hash);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_travelled_with_little_less_than_its_length_is_kept_without_compression() {
+    // How many of ten bytes are zeros, and whether the cache gets it compressed.
+    for (zeros, compressed) in [(0, false), (4, false), (8, true)] {
+        let (fails, reads) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        let store = failing(&fails, &reads);
+        let mut sink = Sink { uploads: uploads(&store), refused: 0 };
+        let mut bytes = noise(6, 700_000);
+        bytes.chunks_mut(10).for_each(|ten| ten[..zeros].fill(0));
+        let payload = pack(&bytes, &mut sink);
+        sink.uploads.stored(payload.chunks()).await.unwrap();
+        let cache = Arc::new(Measured(MemoryCache::new(64 << 20), Mutex::default()));
+        let downloads = Downloads::new(store, keys(), Arc::clone(&cache) as Arc<dyn ChunkCache>);
+        for _ in 0..2 {
+            assert!(Material::of(&payload, &downloads).concat().await.unwrap() == bytes);
+        }
+        assert_eq!(reads.load(Ordering::Relaxed), payload.chunks().len());
+        let kept: usize = cache.1.lock().iter().sum();
+        assert_eq!(kept < bytes.len(), compressed, "{zeros}: {kept}");
+    }
 }
 
 /// A cache whose copies are all damaged.
