@@ -103,27 +103,32 @@ impl Downloads {
         let name = key::blob_name(&hash);
         if let Some(sealed) = self.cache.get(&hash) {
             match envelope::open(Kind::Blob, &name, &sealed) {
-                Ok((body, _)) => return Ok(body),
+                Ok((body, _)) => {
+                    if let Some(plain) = uncompressed(&sealed, &body) {
+                        self.cache.put(&hash, &plain);
+                    }
+                    return Ok(body);
+                }
                 // What is kept is a copy: the store has the chunk.
                 Err(_) => self.cache.forget(&hash),
             }
         }
         let sealed = self.store.get(&self.keys.blob(&hash)).await?.body;
         let (body, _) = envelope::open(Kind::Blob, &name, &sealed)?;
-        self.cache.put(&hash, &as_kept(sealed, &body));
+        self.cache.put(&hash, &sealed);
         Ok(body)
     }
 }
 
-/// A sealed chunk as it is kept on this machine: what travelled with little less than its length is kept as it is, and need
-/// not be decompressed by each task that uses it.
-fn as_kept(sealed: Bytes, body: &Bytes) -> Bytes {
+/// A chunk that is used again is kept without compression where that saved little: each task that shares it would decompress
+/// it. The chunk sealed like that, if it is not.
+fn uncompressed(sealed: &Bytes, body: &Bytes) -> Option<Bytes> {
     if sealed.len() >= body.len() || Worth::Half.allows(body.len(), sealed.len()) {
-        return sealed;
+        return None;
     }
     let mut chunk = Unsealed::new(Kind::Blob, body);
     chunk.name();
-    chunk.seal_and_keep(&Spare::default(), Worth::Half)
+    Some(chunk.seal_and_keep(&Spare::default(), Worth::Half))
 }
 
 /// A payload's bytes, wherever they are.

@@ -28,9 +28,9 @@ const CROWDED_TASKS: usize = 32;
 const SEGMENT_BYTES: usize = 4 << 20;
 /// With this many tasks waiting for each worker there is no hurry to write more.
 const BACKLOG: u64 = 4;
-/// How much longer tasks are gathered then: where a request is billed, and where it is not.
+/// How much longer tasks are gathered then, where requests are billed.
 const PATIENT: u32 = 16;
-/// See [`PATIENT`].
+/// The same where they are free.
 const PATIENT_LOCALLY: u32 = 4;
 
 /// A task to submit.
