@@ -211,8 +211,10 @@ strategy_settings <- function(strategy) {
 
 #' @export
 nbrOfWorkers.starburst <- function(evaluator) {
-  # future before 1.40 tells of a new plan only by asking this.
-  the$plan_question <- NULL
+  # future before 1.40 tells of a new plan only by asking this. A worker it asks with each future, of its client's plan.
+  if (!on_worker()) {
+    the$plan_question <- NULL
+  }
   settings <- strategy_settings(evaluator)
   if (settings$eager && !has_backend_api()) {
     fleet_warm(fleet_for(settings))

@@ -44,12 +44,15 @@ check_settings <- function(
     settings$aws <- check_aws(settings, given, call)
     # Where nothing is set up, this says so before anything else is done. With future before 1.40 a worker evaluates
     # the plan of its client once more, and has no configuration.
-    if (!nzchar(Sys.getenv("STARBURST_WORKER"))) {
+    if (!on_worker()) {
       account_settings(settings$region, call = call)
     }
   }
   settings
 }
+
+# Whether this R evaluates the tasks of another one.
+on_worker <- function() nzchar(Sys.getenv("STARBURST_WORKER"))
 
 refuse_what_is_not_local <- function(image, call) {
   if (!is.null(image)) {
