@@ -123,7 +123,8 @@ impl Downloads {
 /// A chunk that is used again is kept without compression where that saved little: each task that shares it would decompress
 /// it. The chunk sealed like that, if it is not.
 fn uncompressed(sealed: &Bytes, body: &Bytes) -> Option<Bytes> {
-    if sealed.len() >= body.len() || Worth::Half.allows(body.len(), sealed.len()) {
+    let stored = sealed.len().saturating_sub(envelope::HEADER);
+    if stored >= body.len() || Worth::Half.allows(body.len(), stored) {
         return None;
     }
     let mut chunk = Unsealed::new(Kind::Blob, body);

@@ -10,7 +10,8 @@ use serde::{Serialize, de::DeserializeOwned};
 pub const LAYOUT_VERSION: u16 = 1;
 
 const MAGIC: &[u8; 4] = b"SBST";
-const HEADER: usize = 56;
+/// Bytes of a frame before what it holds.
+pub(crate) const HEADER: usize = 56;
 /// Bodies below this are not worth a compressor's start-up.
 const COMPRESS_FROM: usize = 512;
 /// Level 1: level 3 brings nothing on R data and costs a third of the speed (measured).
