@@ -1,4 +1,5 @@
 //! How often things are looked at: fast where looking is free, slow where each look is a paid request.
+use crate::clock::Monotonic;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ pub struct Pace {
     pub heartbeat: Duration,
     /// A worker whose heartbeat stood still this long, on the observer's own clock, may lose its tasks.
     pub lease: Duration,
-    /// A client gathers submitted tasks this long before it writes them, unless somebody waits for one of them.
+    /// A client gathers submitted tasks at least this long before it writes them, unless somebody waits for one of them.
     pub flush: Duration,
     /// The shortest wait between two looks at the store.
     pub poll_min: Duration,
@@ -45,7 +46,7 @@ impl Pace {
         Self {
             heartbeat: Duration::from_secs(2),
             lease: Duration::from_secs(30),
-            flush: Duration::from_millis(16),
+            flush: Duration::from_millis(8),
             poll_min: Duration::from_millis(2),
             poll_max: Duration::from_millis(50),
             recheck: Duration::from_millis(250),
@@ -138,9 +139,75 @@ impl Backoff {
     }
 }
 
+/// How long what comes one by one is gathered: longer, the longer it has been coming without a pause.
+#[derive(Debug, Clone, Copy)]
+pub struct Gathering {
+    began: Monotonic,
+    /// When the last ones were written, and for how long those had been gathered.
+    last: Option<(Monotonic, Duration)>,
+}
+
+impl Gathering {
+    /// What comes is late by no more than this share of the time for which it has been coming.
+    const SHARE: u32 = 8;
+
+    /// Nothing has come yet.
+    pub fn new() -> Self {
+        Self { began: Monotonic(Duration::ZERO), last: None }
+    }
+    /// How long to gather, from `least` up to `most`, when there is something at `now`.
+    pub fn wait(&self, now: Monotonic, least: Duration, most: Duration) -> Duration {
+        (now.since(self.began) / Self::SHARE).clamp(least, most.max(least))
+    }
+    /// Something is there at `now`: without anything before it for longer than it would be gathered, it is the first.
+    pub fn came(&mut self, now: Monotonic, least: Duration) {
+        let pause =
+            |(at, gathered): (Monotonic, Duration)| now.since(at) > (gathered * 2).max(least * 4);
+        if self.last.is_none_or(pause) {
+            self.began = now;
+        }
+    }
+    /// What was gathered for `wait` is written by `now`.
+    pub fn wrote(&mut self, now: Monotonic, wait: Duration) {
+        self.last = Some((now, wait));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// How many batches 1,000 things make that come so far apart, and how long the last batch was gathered.
+    fn batches(apart: Duration) -> (u32, Duration) {
+        let (least, most) = (Duration::from_millis(8), Duration::from_millis(128));
+        let (mut gathering, mut now, mut count, mut last) =
+            (Gathering::new(), Monotonic(apart), 0, least);
+        let mut next = 1;
+        while next <= 1_000 {
+            now = Monotonic(now.0.max(apart * next));
+            gathering.came(now, least);
+            last = gathering.wait(now, least, most);
+            now = Monotonic(now.0 + last);
+            gathering.wrote(now, last);
+            while next <= 1_000 && apart * next <= now.0 {
+                next += 1;
+            }
+            count += 1;
+        }
+        (count, last)
+    }
+
+    #[test]
+    fn what_comes_without_a_pause_is_gathered_longer_and_longer() {
+        let (count, last) = batches(Duration::from_millis(8));
+        assert!((60..=110).contains(&count), "{count}");
+        assert_eq!(last, Duration::from_millis(128));
+    }
+
+    #[test]
+    fn what_comes_now_and_then_is_not_kept_waiting() {
+        assert_eq!(batches(Duration::from_millis(60)), (1_000, Duration::from_millis(8)));
+    }
 
     #[test]
     fn heartbeats_come_often_enough_for_every_lease() {

@@ -6,6 +6,7 @@ use crate::{
     ids::{Nonce, TaskId},
     manifest::SessionState,
     mutation::{Rule, is_broken},
+    pace::Gathering,
     segment::{self, Segment, SegmentFrames, SegmentIndex, TaskHeader},
     store::StoreError,
 };
@@ -28,10 +29,8 @@ const CROWDED_TASKS: usize = 32;
 const SEGMENT_BYTES: usize = 4 << 20;
 /// With this many tasks waiting for each worker there is no hurry to write more.
 const BACKLOG: u64 = 4;
-/// How much longer tasks are gathered then, where requests are billed.
+/// How much longer than at least tasks are gathered then, and when they have been coming for long.
 const PATIENT: u32 = 16;
-/// The same where they are free.
-const PATIENT_LOCALLY: u32 = 4;
 
 /// A task to submit.
 #[derive(Debug)]
@@ -176,14 +175,16 @@ impl Client {
     }
 
     pub(super) async fn flush_loop(&self) {
+        let mut gathering = Gathering::new();
         loop {
             if self.buffer.lock().waiting.is_empty() {
                 self.arrived.notified().await;
             }
-            let pace = self.pace();
+            let (pace, now) = (self.pace(), self.deps.clock.now());
             let busy = self.board.lock().open_tasks() > BACKLOG * u64::from(self.workers_wanted());
-            let patience = if pace.looks_are_free() { PATIENT_LOCALLY } else { PATIENT };
-            let gather = if busy { pace.flush * patience } else { pace.flush };
+            let (least, most) = (pace.flush, pace.flush * PATIENT);
+            gathering.came(now, least);
+            let gather = if busy { most } else { gathering.wait(now, least, most) };
             let full = self.buffer.lock().waiting.len() >= FULL;
             if !full {
                 tokio::select! {
@@ -193,6 +194,7 @@ impl Client {
                 }
             }
             let written = self.write_waiting().await;
+            gathering.wrote(self.deps.clock.now(), gather);
             let failed = written.is_err();
             self.trouble.lock().flush.note(written.err(), self.deps.clock.now());
             self.bump();
