@@ -39,9 +39,9 @@ rs_libraries <- function(config) .Call(wrap__rs_libraries, config)
 rs_delete_environment <- function(config, id) .Call(wrap__rs_delete_environment, config, id)
 
 # Submits one task; returns its id.
-rs_submit <- function(handle, payload, is_future, label) .Call(wrap__rs_submit, handle, payload, is_future, label)
+rs_submit <- function(handle, payload, is_future, label, shared) .Call(wrap__rs_submit, handle, payload, is_future, label, shared)
 
-# Packs what the elements of a map share.
+# Packs what tasks share.
 rs_share <- function(handle, shared) .Call(wrap__rs_share, handle, shared)
 
 # Submits elements of a map; returns them as a set of tasks.

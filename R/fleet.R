@@ -49,7 +49,7 @@ fleet_warm <- function(fleet) {
     return(invisible(fleet))
   }
   expr <- quote(NULL)
-  unwrap_native(rs_submit(fleet_handle(fleet), list(expr = expr, globals = list()), FALSE, NULL))
+  unwrap_native(rs_submit(fleet_handle(fleet), list(expr = expr, globals = list()), FALSE, NULL, NULL))
   unwrap_native(rs_engage(fleet$handle))
   invisible(fleet)
 }
@@ -58,6 +58,7 @@ fleet_warm <- function(fleet) {
 # ended keep their results; with `keep = FALSE`, at R's end, nobody will ask for them.
 fleet_stop <- function(fleet, keep = TRUE) {
   handle <- fleet$handle
+  fleet$alike <- NULL
   if (is.null(handle) || fleet$pid != Sys.getpid() || !rs_session_is_live(handle)) {
     fleet$handle <- NULL
     return(invisible(FALSE))

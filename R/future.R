@@ -37,7 +37,11 @@ launch <- function(fleet, f) {
   task <- tryCatch(
     {
       handle <- fleet_handle(fleet, f[["packages"]], list(f[["expr"]], f[["globals"]]))
-      unwrap_native(rs_submit(handle, payload, TRUE, label), quote(future()))
+      shared <- if (!has_backend_api()) shared_expression(fleet, handle, payload$expr)
+      if (!is.null(shared)) {
+        payload$expr <- NULL
+      }
+      unwrap_native(rs_submit(handle, payload, TRUE, label, shared), quote(future()))
     },
     starburst_error = function(cnd) {
       error <- future_error(f, cnd)
@@ -75,6 +79,27 @@ future_payload <- function(f, cpu) {
   }
   globals <- if (!carries_globals) unclass(f[["globals"]])
   list(expr = expr, globals = globals, immediate = immediate)
+}
+
+# So many futures in a row have the same expression before the next ones share it. What alternates is not shared: tasks
+# that do not share the same are written apart.
+alike_before_sharing <- 8L
+
+# Before future 1.40 an expression is 35 kB of code around the user's, and futures of a loop differ in their globals
+# only. It is sent once for all that are written together. NULL when this future has none to share.
+shared_expression <- function(fleet, handle, expr) {
+  alike <- fleet$alike
+  # Exact: a 0 is no -0.
+  same <- function(x, y) identical(x, y, num.eq = FALSE, single.NA = FALSE, ignore.srcref = FALSE)
+  if (is.null(alike) || !identical(alike$handle, handle) || !same(alike$expr, expr)) {
+    fleet$alike <- list2env(list(handle = handle, expr = expr, count = 1L))
+    return(NULL)
+  }
+  alike$count <- alike$count + 1L
+  if (alike$count > alike_before_sharing && is.null(alike$shared)) {
+    alike$shared <- unwrap_native(rs_share(handle, list(expr = expr)))
+  }
+  alike$shared
 }
 
 # Whether the task has ended, and whether the session is in trouble: one look into memory, as the

@@ -211,10 +211,13 @@ strategy_settings <- function(strategy) {
 
 #' @export
 nbrOfWorkers.starburst <- function(evaluator) {
-  # future before 1.40 tells of a new plan only by asking this. A worker it asks with each future, of its client's plan.
-  if (!on_worker()) {
-    the$plan_question <- NULL
+  # future before 1.40 asks a worker with each future, as it sets the plan of its client again, which was checked there.
+  workers <- if (on_worker()) eval(formals(evaluator)$workers, baseenv())
+  if (is.numeric(workers)) {
+    return(workers)
   }
+  # Those versions tell of a new plan only by asking this.
+  the$plan_question <- NULL
   settings <- strategy_settings(evaluator)
   if (settings$eager && !has_backend_api()) {
     fleet_warm(fleet_for(settings))

@@ -115,7 +115,7 @@ StarburstSession <- R6::R6Class(
       seed <- check_seed(seed, "seed", call)
       task <- gather(expr, envir, globals, packages, call)
       task$seed <- make_streams(seed, 1L)[[1L]]
-      unwrap_native(rs_submit(handle, task, FALSE, label), call)
+      unwrap_native(rs_submit(handle, task, FALSE, label, NULL), call)
     },
 
     map = function(.x, .f, ..., .packages = NULL, .globals = TRUE, .seed = TRUE) {

@@ -76,13 +76,17 @@ diverted <- function() {
 # The rest of the state, which takes longer to put back than a small task takes: after every future and
 # call, and between maps.
 restore <- function() {
-  options(the$options)
-  new <- setdiff(names(options()), names(the$options))
-  options(stats::setNames(vector("list", length(new)), new))
+  # To look whether they are the same takes much less than to set them.
+  if (!identical(as.list(.Options), the$in_place)) {
+    options(the$options)
+    new <- setdiff(names(options()), names(the$options))
+    options(stats::setNames(vector("list", length(new)), new))
+    the$in_place <- as.list(.Options)
+  }
   # The directory may be gone by now, which is no reason to fail.
   try(setwd(the$directory), silent = TRUE)
   RNGkind("default", "default", "default")
-  rm(list = ls(globalenv(), all.names = TRUE), envir = globalenv())
+  tidy()
   for (package in setdiff(search(), the$attached)) {
     try(detach(package, character.only = TRUE), silent = TRUE)
   }
@@ -98,7 +102,13 @@ evaluate <- function(payload, at) {
   })
   end_sinks()
   tidy()
-  if (at$kind == "future") evaluate_future(payload, at$signal) else evaluate_call(payload, at$signal)
+  if (at$kind != "future") {
+    return(evaluate_call(payload, at$signal))
+  }
+  if (is.null(payload$expr)) {
+    payload$expr <- at$shared$expr
+  }
+  evaluate_future(payload, at$signal)
 }
 
 assign_globals <- function(globals) {

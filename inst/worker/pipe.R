@@ -156,7 +156,9 @@ read_next <- function(pipe, at) {
       return(TRUE)
     }
     at$shared <- at$payload
-    at$shared$run <- with_arguments(at$shared$fun, at$shared$args)
+    if (!is.null(at$shared$fun)) {
+      at$shared$run <- with_arguments(at$shared$fun, at$shared$args)
+    }
     at$payload <- NULL
     restore()
   }

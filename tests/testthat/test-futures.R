@@ -206,6 +206,31 @@ test_that("promises resolve to values and errors", {
   expect_match(failed, "^no")
 })
 
+test_that("futures of a loop share their expression, and each has globals, conditions and a fate of its own", {
+  local_plan(starburst, workers = 2, launch_type = "LOCAL")
+  fs <- lapply(1:30, function(i) {
+    future::future({
+      if (i == 20L) {
+        tools::pskill(Sys.getpid(), 9)
+      }
+      if (i == 25L) stop("number ", i) else i
+    })
+  })
+  # Before future 1.40; later versions have each future's globals in its expression.
+  fleet <- starburst:::fleet_of(fs[[30]])
+  expect_identical(!is.null(fleet$alike$shared), !starburst:::has_backend_api())
+  expect_error(future::value(fs[[20]]), class = "FutureInterruptError")
+  expect_error(future::value(fs[[25]]), "number 25", fixed = TRUE)
+  expect_identical(lapply(fs[-c(20, 25)], future::value), as.list(setdiff(1:30, c(20L, 25L))))
+})
+
+test_that("expressions that look alike are told apart", {
+  local_plan(starburst, workers = 1, launch_type = "LOCAL")
+  x <- c(rep(0, 20), -0, 0, NA, NaN)
+  fs <- lapply(x, function(x) future::future(bquote(list(1 / .(x), .(x))), substitute = FALSE))
+  expect_identical(lapply(fs, future::value), lapply(x, function(x) list(1 / x, x)))
+})
+
 test_that("resolved() never blocks, and nbrOfWorkers() says what was asked for", {
   local_plan(starburst, workers = 2, launch_type = "LOCAL")
   expect_equal(future::nbrOfWorkers(), 2)

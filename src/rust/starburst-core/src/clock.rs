@@ -19,7 +19,7 @@ impl UnixMillis {
 }
 
 /// A point on this process's own monotonic clock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Monotonic(pub Duration);
 
 impl Monotonic {

@@ -140,7 +140,7 @@ impl Backoff {
 }
 
 /// How long what comes one by one is gathered: longer, the longer it has been coming without a pause.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Default, Clone, Copy)]
 pub struct Gathering {
     began: Monotonic,
     /// When the last ones were written, and for how long those had been gathered.
@@ -151,10 +151,6 @@ impl Gathering {
     /// What comes is late by no more than this share of the time for which it has been coming.
     const SHARE: u32 = 8;
 
-    /// Nothing has come yet.
-    pub fn new() -> Self {
-        Self { began: Monotonic(Duration::ZERO), last: None }
-    }
     /// How long to gather, from `least` up to `most`, when there is something at `now`.
     pub fn wait(&self, now: Monotonic, least: Duration, most: Duration) -> Duration {
         (now.since(self.began) / Self::SHARE).clamp(least, most.max(least))
@@ -181,7 +177,7 @@ mod tests {
     fn batches(apart: Duration) -> (u32, Duration) {
         let (least, most) = (Duration::from_millis(8), Duration::from_millis(128));
         let (mut gathering, mut now, mut count, mut last) =
-            (Gathering::new(), Monotonic(apart), 0, least);
+            (Gathering::default(), Monotonic(apart), 0, least);
         let mut next = 1;
         while next <= 1_000 {
             now = Monotonic(now.0.max(apart * next));

@@ -18,7 +18,7 @@ use std::{ops::Range, time::Duration};
 /// How a worker evaluates a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TaskKind {
-    /// The expression that the `future` package made; its value is a `FutureResult`.
+    /// The expression that the `future` package made; its value is a `FutureResult`. It may be the segment's common payload.
     Future,
     /// An expression with its globals, submitted to a session.
     Call,

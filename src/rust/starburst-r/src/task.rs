@@ -17,7 +17,7 @@ use starburst_core::{
 };
 use std::{sync::Arc, time::Duration};
 
-/// What the elements of a map share, packed once.
+/// What tasks share, packed once.
 #[derive(Debug)]
 struct Shared(Arc<Payload>);
 
@@ -39,6 +39,14 @@ fn header(
     TaskHeader { kind, label, timeout: client.manifest().task_timeout }
 }
 
+impl Shared {
+    /// What R holds of it.
+    fn of(held: Robj) -> Result<Arc<Payload>> {
+        let shared: ExternalPtr<Shared> = held.try_into().map_err(|_| RError::Stale)?;
+        Ok(Arc::clone(&shared.try_addr().map_err(|_| RError::Stale)?.0))
+    }
+}
+
 /// Submits one task; returns its id.
 #[extendr]
 fn rs_submit(
@@ -46,17 +54,19 @@ fn rs_submit(
     payload: Robj,
     is_future: bool,
     label: Nullable<String>,
+    shared: Robj,
 ) -> Result<String> {
     let client = client(&handle)?;
+    let common = if shared.is_null() { None } else { Some(Shared::of(shared)?) };
     let payload = value::pack(&payload, &client.uploads())?;
     let kind = if is_future { TaskKind::Future } else { TaskKind::Call };
     let header = header(&client, kind, label.into_option());
     // A submission wakes the loops, which needs the runtime they run on.
     let _entered = runtime::runtime()?.enter();
-    Ok(client.submit(NewTask { header, payload, common: None })?.to_string())
+    Ok(client.submit(NewTask { header, payload, common })?.to_string())
 }
 
-/// Packs what the elements of a map share.
+/// Packs what tasks share.
 #[extendr]
 fn rs_share(handle: Robj, shared: Robj) -> Result<Robj> {
     let payload = value::pack(&shared, &client(&handle)?.uploads())?;
@@ -67,8 +77,7 @@ fn rs_share(handle: Robj, shared: Robj) -> Result<Robj> {
 #[extendr]
 fn rs_submit_elements(handle: Robj, shared: Robj, payloads: List) -> Result<Robj> {
     let client = client(&handle)?;
-    let shared: ExternalPtr<Shared> = shared.try_into().map_err(|_| RError::Stale)?;
-    let shared = Arc::clone(&shared.try_addr().map_err(|_| RError::Stale)?.0);
+    let shared = Shared::of(shared)?;
     let _entered = runtime::runtime()?.enter();
     let payloads = value::pack_each(&payloads, &client.uploads())?;
     let header = header(&client, TaskKind::Element, None);

@@ -175,7 +175,7 @@ impl Client {
     }
 
     pub(super) async fn flush_loop(&self) {
-        let mut gathering = Gathering::new();
+        let mut gathering = Gathering::default();
         loop {
             if self.buffer.lock().waiting.is_empty() {
                 self.arrived.notified().await;
