@@ -92,7 +92,7 @@ shared_expression <- function(fleet, handle, expr) {
   # Exact: a 0 is no -0.
   same <- function(x, y) identical(x, y, num.eq = FALSE, single.NA = FALSE, ignore.srcref = FALSE)
   if (is.null(alike) || !identical(alike$handle, handle) || !same(alike$expr, expr)) {
-    fleet$alike <- list2env(list(handle = handle, expr = expr, count = 1L))
+    fleet$alike <- as.environment(list(handle = handle, expr = expr, count = 1L))
     return(NULL)
   }
   alike$count <- alike$count + 1L

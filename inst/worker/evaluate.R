@@ -77,11 +77,11 @@ diverted <- function() {
 # call, and between maps.
 restore <- function() {
   # To look whether they are the same takes much less than to set them.
-  if (!identical(as.list(.Options), the$in_place)) {
+  if (!identical(as.list(base::.Options), the$in_place)) {
     options(the$options)
     new <- setdiff(names(options()), names(the$options))
     options(stats::setNames(vector("list", length(new)), new))
-    the$in_place <- as.list(.Options)
+    the$in_place <- as.list(base::.Options)
   }
   # The directory may be gone by now, which is no reason to fail.
   try(setwd(the$directory), silent = TRUE)
