@@ -53,26 +53,39 @@ test_that("an R that was left with children of its own is missed all the same", 
 test_that("one task leaves nothing behind for the next", {
   local_store()
   session <- local_session(workers = 1)
-  session$submit({
+  leave <- quote({
     assign("left_behind", 1, envir = globalenv())
-    options(digits = 3)
+    options(digits = 3, left.behind = TRUE, pager = NULL)
     setwd("/")
     library(tools)
     set.seed(1, kind = "L'Ecuyer-CMRG")
     sink(tempfile())
   })
-  id <- session$submit(list(
+  look <- quote(list(
     left = exists("left_behind"),
     digits = getOption("digits"),
+    new = "left.behind" %in% names(options()),
+    gone = is.null(getOption("pager")),
     wd = getwd() == "/",
     attached = "package:tools" %in% search(),
     kind = RNGkind()[[1]],
     sinks = sink.number()
   ))
-  expect_identical(
-    session$result(id, timeout = 60),
-    list(left = FALSE, digits = 7L, wd = FALSE, attached = FALSE, kind = "Mersenne-Twister", sinks = 0L)
+  clean <- list(
+    left = FALSE,
+    digits = 7L,
+    new = FALSE,
+    gone = FALSE,
+    wd = FALSE,
+    attached = FALSE,
+    kind = "Mersenne-Twister",
+    sinks = 0L
   )
+  # Again, as a worker remembers what it has put back.
+  for (turn in 1:2) {
+    session$submit(leave)
+    expect_identical(session$result(session$submit(look), timeout = 60), clean)
+  }
 })
 
 test_that("workers that cannot start are told in words, and the tasks are kept", {
