@@ -29,7 +29,7 @@ const CROWDED_TASKS: usize = 32;
 const SEGMENT_BYTES: usize = 4 << 20;
 /// With this many tasks waiting for each worker there is no hurry to write more.
 const BACKLOG: u64 = 4;
-/// How much longer than at least tasks are gathered then, and when they have been coming for long.
+/// Tasks are then gathered so many times as long as at least, and never longer, however long they keep coming.
 const PATIENT: u32 = 16;
 
 /// A task to submit.
