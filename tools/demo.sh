@@ -10,7 +10,7 @@ bash tools/setup.sh demo
 library=$PWD/target/demo/library
 mkdir -p "$library"
 log=target/demo/install.log
-printf 'Building and installing starburst (the first time takes one to three minutes) ...\n'
+printf 'Building and installing starburst (the first time takes some minutes) ...\n'
 if ! R CMD INSTALL --no-docs --no-test-load --library="$library" . >"$log" 2>&1; then
   tail -n 40 "$log" >&2
   exit 1
