@@ -58,6 +58,7 @@ fleet_warm <- function(fleet) {
 # ended keep their results; with `keep = FALSE`, at R's end, nobody will ask for them.
 fleet_stop <- function(fleet, keep = TRUE) {
   handle <- fleet$handle
+  # What is shared is in the session.
   fleet$alike <- NULL
   if (is.null(handle) || fleet$pid != Sys.getpid() || !rs_session_is_live(handle)) {
     fleet$handle <- NULL

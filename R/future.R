@@ -90,9 +90,10 @@ alike_before_sharing <- 8L
 shared_expression <- function(fleet, handle, expr) {
   alike <- fleet$alike
   # Exact: a 0 is no -0.
-  same <- function(x, y) identical(x, y, num.eq = FALSE, single.NA = FALSE, ignore.srcref = FALSE)
-  if (is.null(alike) || !identical(alike$handle, handle) || !same(alike$expr, expr)) {
-    fleet$alike <- as.environment(list(handle = handle, expr = expr, count = 1L))
+  if (
+    is.null(alike) || !identical(alike$expr, expr, num.eq = FALSE, single.NA = FALSE, ignore.srcref = FALSE)
+  ) {
+    fleet$alike <- as.environment(list(expr = expr, count = 1L))
     return(NULL)
   }
   alike$count <- alike$count + 1L

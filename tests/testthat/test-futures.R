@@ -208,20 +208,25 @@ test_that("promises resolve to values and errors", {
 
 test_that("futures of a loop share their expression, and each has globals, conditions and a fate of its own", {
   local_plan(starburst, workers = 2, launch_type = "LOCAL")
-  fs <- lapply(1:30, function(i) {
+  make <- function(i) {
     future::future({
       if (i == 20L) {
         tools::pskill(Sys.getpid(), 9)
       }
       if (i == 25L) stop("number ", i) else i
     })
-  })
+  }
+  fs <- lapply(1:30, make)
   # Before future 1.40; later versions have each future's globals in its expression.
   fleet <- starburst:::fleet_of(fs[[30]])
   expect_identical(!is.null(fleet$alike$shared), !starburst:::has_backend_api())
   expect_error(future::value(fs[[20]]), class = "FutureInterruptError")
   expect_error(future::value(fs[[25]]), "number 25", fixed = TRUE)
   expect_identical(lapply(fs[-c(20, 25)], future::value), as.list(setdiff(1:30, c(20L, 25L))))
+  # Another session does not have what this one shared.
+  starburst:::fleet_stop(fleet)
+  expect_identical(future::value(make(1L)), 1L)
+  expect_null(fleet$alike$shared)
 })
 
 test_that("expressions that look alike are told apart", {

@@ -143,29 +143,29 @@ impl Backoff {
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Gathering {
     began: Monotonic,
-    /// When the last ones were written, and for how long those had been gathered.
-    last: Option<(Monotonic, Duration)>,
+    /// For how long the last ones were to be gathered.
+    wait: Duration,
+    /// When they were written.
+    wrote: Option<Monotonic>,
 }
 
 impl Gathering {
-    /// What comes is late by no more than this share of the time for which it has been coming.
+    /// Of the time for which it has been coming, what comes is gathered for this share.
     const SHARE: u32 = 8;
 
-    /// How long to gather, from `least` up to `most`, when there is something at `now`.
-    pub fn wait(&self, now: Monotonic, least: Duration, most: Duration) -> Duration {
-        (now.since(self.began) / Self::SHARE).clamp(least, most.max(least))
-    }
-    /// Something is there at `now`: without anything before it for longer than it would be gathered, it is the first.
-    pub fn came(&mut self, now: Monotonic, least: Duration) {
-        let pause =
-            |(at, gathered): (Monotonic, Duration)| now.since(at) > (gathered * 2).max(least * 4);
-        if self.last.is_none_or(pause) {
+    /// How long to gather, from `least` up to `most`, when there is something at `now`. Without anything before it for much
+    /// longer than that would be gathered, it is the first.
+    pub fn wait(&mut self, now: Monotonic, least: Duration, most: Duration) -> Duration {
+        let pause = (self.wait * 2).max(least * 4);
+        if self.wrote.is_none_or(|at| now.since(at) > pause) {
             self.began = now;
         }
+        self.wait = (now.since(self.began) / Self::SHARE).clamp(least, most.max(least));
+        self.wait
     }
-    /// What was gathered for `wait` is written by `now`.
-    pub fn wrote(&mut self, now: Monotonic, wait: Duration) {
-        self.last = Some((now, wait));
+    /// What was gathered is written by `now`.
+    pub fn wrote(&mut self, now: Monotonic) {
+        self.wrote = Some(now);
     }
 }
 
@@ -181,10 +181,9 @@ mod tests {
         let mut next = 1;
         while next <= 1_000 {
             now = Monotonic(now.0.max(apart * next));
-            gathering.came(now, least);
             last = gathering.wait(now, least, most);
             now = Monotonic(now.0 + last);
-            gathering.wrote(now, last);
+            gathering.wrote(now);
             while next <= 1_000 && apart * next <= now.0 {
                 next += 1;
             }

@@ -183,8 +183,8 @@ impl Client {
             let (pace, now) = (self.pace(), self.deps.clock.now());
             let busy = self.board.lock().open_tasks() > BACKLOG * u64::from(self.workers_wanted());
             let (least, most) = (pace.flush, pace.flush * PATIENT);
-            gathering.came(now, least);
-            let gather = if busy { most } else { gathering.wait(now, least, most) };
+            let wait = gathering.wait(now, least, most);
+            let gather = if busy { most } else { wait };
             let full = self.buffer.lock().waiting.len() >= FULL;
             if !full {
                 tokio::select! {
@@ -194,7 +194,7 @@ impl Client {
                 }
             }
             let written = self.write_waiting().await;
-            gathering.wrote(self.deps.clock.now(), gather);
+            gathering.wrote(self.deps.clock.now());
             let failed = written.is_err();
             self.trouble.lock().flush.note(written.err(), self.deps.clock.now());
             self.bump();
