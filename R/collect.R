@@ -7,9 +7,10 @@ submit_map <- function(handle, .x, .f, args, packages, globals, seed, envir, cal
   }
   elements <- as.list(.x)
   fun <- as_function(.f, call)
-  streams <- make_streams(check_seed(seed, ".seed", call), length(elements))
+  seed <- check_seed(seed, ".seed", call)
   shared <- gather_function(fun, args, envir, globals, packages, call)
   shared <- unwrap_native(rs_share(handle, shared), call)
+  streams <- make_streams(seed, length(elements))
   payloads <- if (is.null(streams)) {
     lapply(elements, function(x) list(x = x))
   } else {

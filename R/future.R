@@ -37,7 +37,7 @@ launch <- function(fleet, f) {
   task <- tryCatch(
     {
       handle <- fleet_handle(fleet, f[["packages"]], list(f[["expr"]], f[["globals"]]))
-      shared <- if (!has_backend_api()) shared_expression(fleet, handle, payload$expr)
+      shared <- if (!has_backend_api()) shared_expression(fleet, handle, payload$expr, f[["expr"]])
       if (!is.null(shared)) {
         payload$expr <- NULL
       }
@@ -71,8 +71,11 @@ strip_where <- function(f) {
 }
 
 future_payload <- function(f, cpu) {
-  expr <- future::getExpression(f, immediateConditions = TRUE, mc.cores = as.integer(max(1, cpu)))
   carries_globals <- has_backend_api()
+  expression_of <- function(f) {
+    future::getExpression(f, immediateConditions = TRUE, mc.cores = as.integer(max(1, cpu)))
+  }
+  expr <- if (carries_globals) expression_of(f) else legacy_expression(f, expression_of)
   immediate <- attr(f[["conditions"]], "immediateConditionClasses", exact = TRUE)
   if (is.null(immediate) || !carries_globals) {
     immediate <- getOption("future.relay.immediate", "immediateCondition")
@@ -87,13 +90,18 @@ alike_before_sharing <- 8L
 
 # Before future 1.40 an expression is 35 kB of code around the user's, and futures of a loop differ in their globals
 # only. It is sent once for all that are written together. NULL when this future has none to share.
-shared_expression <- function(fleet, handle, expr) {
+#
+# The user's own expression, `written`, is compared by the bytes that would be sent. An environment or a vector in it may
+# have changed in place since the last future: to identical() it is the same object.
+shared_expression <- function(fleet, handle, expr, written) {
   alike <- fleet$alike
+  hash <- rlang::hash(written)
   # Exact: a 0 is no -0.
   if (
-    is.null(alike) || !identical(alike$expr, expr, num.eq = FALSE, single.NA = FALSE, ignore.srcref = FALSE)
+    !identical(alike$hash, hash) ||
+      !identical(alike$expr, expr, num.eq = FALSE, single.NA = FALSE, ignore.srcref = FALSE)
   ) {
-    fleet$alike <- as.environment(list(expr = expr, count = 1L))
+    fleet$alike <- as.environment(list(expr = expr, hash = hash, count = 1L))
     return(NULL)
   }
   alike$count <- alike$count + 1L

@@ -19,8 +19,8 @@
 #' @param .progress (logical) Whether to show a progress bar once it takes over
 #'   two seconds.
 #' @param .seed (logical, whole number or `NULL`) `TRUE` gives each element a
-#'   random number stream of its own that depends on `set.seed()` and not on the
-#'   workers; a number fixes the streams; `FALSE` or `NULL` gives none.
+#'   random number stream of its own; see Random numbers. A number fixes the
+#'   streams. `FALSE` or `NULL` gives none.
 #' @param .on_error (string) `"stop"` raises the first error once all elements
 #'   have ended; `"collect"` returns errors in place of values.
 #' @param .packages (character or `NULL`) Packages to attach on the workers
@@ -31,6 +31,16 @@
 #' @returns (list) One value an element, in the order and with the names of
 #'   `.x`; `NULL` values are kept. With `.on_error = "collect"` a failed element
 #'   is a condition with `$error` `TRUE`, `$message` and `$task_id`.
+#'
+#' @section Random numbers:
+#' With `.seed = TRUE` one number is drawn from your own random number stream,
+#' with the generators that `RNGkind()` shows, and your stream goes on from
+#' there, as with furrr and future.apply. All streams of the elements follow
+#' from that number. So the same `set.seed()` before the same calls gives the
+#' same values, with any number of workers, any launch type and any order of
+#' work. The elements use the generator `"L'Ecuyer-CMRG"`, with R's default
+#' kinds for normal numbers and for sampling. With a number, `FALSE` or `NULL`
+#' your stream is not touched.
 #'
 #' @section Conditions:
 #' `starburst_error_invalid_input` for an argument out of range, before any

@@ -1,5 +1,5 @@
-# Random number streams for tasks. The user's own random number state is never touched: streams are
-# derived from it, and from a count of what was derived from the same state before.
+# Random number streams for tasks, as future.apply and furrr make them: `seed = TRUE` draws one number from the user's own
+# stream, which goes on from there, and all streams follow from that number. So `set.seed()` before a call repeats it.
 
 check_seed <- function(seed, arg, call) {
   ok <- is.null(seed) ||
@@ -16,7 +16,7 @@ make_streams <- function(seed, n) {
   if (is.null(seed)) {
     return(NULL)
   }
-  stream <- first_stream(if (isTRUE(seed)) derived_seed() else as.integer(seed))
+  stream <- first_stream(if (isTRUE(seed)) draw_seed() else as.integer(seed))
   streams <- vector("list", n)
   for (i in seq_len(n)) {
     streams[[i]] <- stream
@@ -25,19 +25,11 @@ make_streams <- function(seed, n) {
   streams
 }
 
-derived_seed <- function() {
-  state <- globalenv()$.Random.seed
-  if (is.null(state)) {
-    state <- list(Sys.time(), Sys.getpid())
-  }
-  if (!identical(state, the$seed_state)) {
-    the$seed_state <- state
-    the$seed_count <- 0L
-  }
-  the$seed_count <- the$seed_count + 1L
-  strtoi(substr(rlang::hash(list(state, the$seed_count)), 1L, 7L), 16L)
-}
+# One number of the user's stream. An R without a stream begins one, as for any random number.
+draw_seed <- function() sample.int(.Machine$integer.max, 1L)
 
+# The stream of L'Ecuyer's generator that a number begins. It does not depend on the kinds of generators that the user
+# chose, and leaves the user's stream alone.
 first_stream <- function(seed) {
   env <- globalenv()
   before <- env$.Random.seed
@@ -51,7 +43,7 @@ first_stream <- function(seed) {
       assign(".Random.seed", before, envir = env)
     }
   })
-  RNGkind("L'Ecuyer-CMRG")
+  RNGkind("L'Ecuyer-CMRG", "default", "default")
   set.seed(seed)
   env$.Random.seed
 }

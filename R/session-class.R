@@ -17,7 +17,8 @@
 #'   that holds one. `globals = TRUE` finds the variables it needs in `envir`;
 #'   names or a named list say them. `packages` (character) are attached besides
 #'   those that are found. `label` (string) is a name of your own. `seed`: `TRUE`
-#'   or a whole number gives the task a random number stream of its own.
+#'   or a whole number gives the task a random number stream of its own. For
+#'   `TRUE` one number is drawn from your own stream, as [starburst_map()] does.
 #' - `$map(.x, .f, ..., .packages = NULL, .globals = TRUE, .seed = TRUE)` submits
 #'   one task for each element of `.x` and returns their ids (character). The
 #'   function and `...` travel once.

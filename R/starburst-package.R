@@ -12,11 +12,11 @@ the$fleets <- new.env(parent = emptyenv())
 # The last arguments of a plan and the settings made of them.
 the$plan_question <- NULL
 the$plan_settings <- NULL
+# The code around the expression of the last future, as it was and with its functions qualified (R/future-legacy.R).
+the$code_around <- NULL
+the$qualified_around <- NULL
 # Whether a task callback looks for plans that are over (R/future-legacy.R).
 the$watching <- FALSE
-# The random state that seeds were derived from last, and how often (R/seeds.R).
-the$seed_state <- NULL
-the$seed_count <- 0L
 # What was said of all workers (R/wait.R).
 the$worker_warnings <- character()
 # What DESCRIPTION files say, by path (R/environment-sources.R).

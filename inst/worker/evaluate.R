@@ -20,9 +20,11 @@ prepare <- function(cpu, travel) {
   # Takes what a map's elements print; made anew only when something was printed.
   the$diverted <- FALSE
   the$output <- rawConnection(raw(0L), open = "w")
-  the$options <- options()
-  the$directory <- getwd()
-  the$attached <- search()
+  # Another R is needed for the next task.
+  the$retires <- FALSE
+  # An element ended the diversion of its output, as code does that closes all connections.
+  the$lost_sink <- FALSE
+  remember_state()
 }
 
 future_version <- function() {
@@ -33,20 +35,13 @@ future_version <- function() {
   }
 }
 
-# What one task leaves behind must not reach the next. What an element prints stays diverted, for the next one.
+# Empties the global environment between elements. What an element prints stays diverted, for the next one.
 # A seed that is all there is may stay for one that brings its own: to remove it costs more than a small element does.
 tidy <- function(seeded = FALSE) {
   left <- length(globalenv())
   if (left > 0L && !(seeded && left == 1L && exists(".Random.seed", envir = globalenv(), inherits = FALSE))) {
-    rm(list = ls(globalenv(), all.names = TRUE, sorted = FALSE), envir = globalenv())
+    remove_globals()
   }
-}
-
-end_sinks <- function() {
-  while (sink.number() > 0L) {
-    sink()
-  }
-  the$diverted <- FALSE
 }
 
 # Keeps what is printed from now on. Elements are many and small: it stays so from one to the next.
@@ -57,38 +52,29 @@ divert <- function() {
   }
 }
 
-# What was kept since the last call; NULL for nothing.
+# Takes what was printed since the last call; NULL for nothing.
 diverted <- function() {
   if (sink.number() != 1L) {
     # The code ended diversions it had not begun, or began some and did not end them.
     end_sinks()
+    the$lost_sink <- TRUE
   }
-  printed <- rawConnectionValue(the$output)
-  if (length(printed) == 0L) {
+  # Code that closes all connections closes this one too.
+  printed <- tryCatch(rawConnectionValue(the$output), error = function(cnd) NULL)
+  if (!is.null(printed) && length(printed) == 0L) {
     return(NULL)
   }
   end_sinks()
-  close(the$output)
+  try(close(the$output), silent = TRUE)
   the$output <- rawConnection(raw(0L), open = "w")
-  rawToChar(printed)
+  if (!is.null(printed)) rawToChar(printed)
 }
 
-# The rest of the state, which takes longer to put back than a small task takes: after every future and
-# call, and between maps.
+# Puts back what a task changed, after every future and call, and between maps: it takes longer than a small element.
 restore <- function() {
-  # To look whether they are the same takes much less than to set them.
-  if (!identical(as.list(base::.Options), the$in_place)) {
-    options(the$options)
-    new <- setdiff(names(options()), names(the$options))
-    options(stats::setNames(vector("list", length(new)), new))
-    the$in_place <- as.list(base::.Options)
-  }
-  # The directory may be gone by now, which is no reason to fail.
-  try(setwd(the$directory), silent = TRUE)
-  RNGkind("default", "default", "default")
-  tidy()
-  for (package in setdiff(search(), the$attached)) {
-    try(detach(package, character.only = TRUE), silent = TRUE)
+  end_sinks()
+  if (!restore_state()) {
+    the$retires <- TRUE
   }
 }
 
@@ -96,10 +82,7 @@ evaluate <- function(payload, at) {
   if (at$kind == "element") {
     return(evaluate_element(payload, at))
   }
-  on.exit({
-    restore()
-    end_sinks()
-  })
+  on.exit(restore())
   end_sinks()
   tidy()
   if (at$kind != "future") {

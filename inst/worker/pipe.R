@@ -6,10 +6,26 @@ large <- 2^29
 object_size <- utils::object.size
 
 open_pipe <- function() {
-  list(
-    input = file("/dev/fd/3", open = "rb", raw = TRUE),
-    output = file("/dev/fd/4", open = "wb", raw = TRUE)
-  )
+  pipe <- new.env(parent = emptyenv())
+  pipe$input <- file("/dev/fd/3", open = "rb", raw = TRUE)
+  open_output(pipe)
+  # The mark that the worker gave this R. Frames begin and end with it: a program that a task starts inherits the pipe, and
+  # the worker does not take for an answer what such a program writes there.
+  pipe$mark <- readBin(pipe$input, "integer", 4L)
+  pipe
+}
+
+open_output <- function(pipe) {
+  pipe$output <- file("/dev/fd/4", open = "wb", raw = TRUE)
+}
+
+# Whether both connections are the ones that were opened. Code of a task may close all connections, and open others under
+# the same numbers.
+is_whole <- function(pipe) {
+  described <- function(connection) {
+    tryCatch(summary.connection(connection)$description, error = function(cnd) "")
+  }
+  identical(c(described(pipe$input), described(pipe$output)), c("/dev/fd/3", "/dev/fd/4"))
 }
 
 send <- function(pipe, what, number, bytes) {
@@ -18,10 +34,25 @@ send <- function(pipe, what, number, bytes) {
     what <- what + 5L
     bytes <- charToRaw(bytes)
   }
-  writeBin(c(what, number, length(bytes)), pipe$output)
+  writeBin(c(pipe$mark, what, number, length(bytes)), pipe$output)
   writeBin(bytes, pipe$output)
+  writeBin(pipe$mark, pipe$output)
   # Each answer on its own: if the next task kills R, it is known which one it was.
   flush(pipe$output)
+}
+
+# Sends a task's answer. An R that cannot serve the next task says so and ends, which costs no task an attempt.
+send_answer <- function(pipe, at, what, bytes) {
+  if ((at$kind != "element" || the$lost_sink) && !is_whole(pipe)) {
+    open_output(pipe)
+    the$retires <- TRUE
+  }
+  the$lost_sink <- FALSE
+  send(pipe, what, at$number, bytes)
+  if (the$retires) {
+    send(pipe, 8L, at$number, raw())
+    quit("no", runLast = FALSE)
+  }
 }
 
 pack <- function(x) {
@@ -57,14 +88,17 @@ serve <- function(pipe) {
   caught <- function(cnd) cnd
   # Handlers for all tasks: new ones for each would cost more than a small element does.
   repeat {
-    cnd <- tryCatch(
-      withCallingHandlers(
-        serve_on(pipe, at),
-        error = function(cnd) note_error(at),
-        condition = function(cnd) note_condition(at, cnd)
+    cnd <- withRestarts(
+      tryCatch(
+        withCallingHandlers(
+          serve_on(pipe, at),
+          error = function(cnd) note_error(at),
+          condition = function(cnd) note_condition(at, cnd)
+        ),
+        error = caught,
+        interrupt = caught
       ),
-      error = caught,
-      interrupt = caught
+      abort = function() simpleError("the task invoked the restart \"abort\"")
     )
     if (is.null(cnd)) {
       return()
@@ -73,17 +107,23 @@ serve <- function(pipe) {
   }
 }
 
-# Goes on after what ended a task, or what this R did around it.
+# Goes on after an error of a task, or of the code around it.
 recover <- function(pipe, at, cnd) {
+  # A time limit that the task left would strike here.
+  setTimeLimit()
   if (at$doing == "reading") {
     # A stream that cannot be read leaves the pipe at an unknown place: say so and end.
     send(pipe, 3L, at$number, charToRaw(enc2utf8(conditionMessage(cnd))))
     quit("no", status = 70)
   }
+  if (at$doing == "waiting") {
+    # The last task closed the pipe behind its answer.
+    open_output(pipe)
+    send(pipe, 8L, at$number, raw())
+    quit("no", runLast = FALSE)
+  }
   if (inherits(cnd, "interrupt")) {
     cnd <- simpleError("the task was interrupted")
-  } else if (!at$doing %in% c("element", "packing")) {
-    stop(cnd)
   }
   left <- if (at$doing == "element") {
     end_element(at, list(condition = cnd, trace = at$trace))
@@ -94,7 +134,7 @@ recover <- function(pipe, at, cnd) {
   }
   # What cannot be sent back is the task's failure, not the end of R.
   bytes <- tryCatch(pack(left), error = function(cnd) pack(list(condition = cnd)))
-  send(pipe, 2L, at$number, bytes)
+  send_answer(pipe, at, 2L, bytes)
 }
 
 # R compiles functions such as these only when they are defined by its user. To do so takes as long as some thousands of
@@ -115,7 +155,9 @@ each_element <- c(
   "note_condition",
   "pack",
   "is_plain",
-  "send"
+  "remove_globals",
+  "send",
+  "send_answer"
 )
 
 compile <- function() {
@@ -181,6 +223,6 @@ serve_next <- function(pipe, at) {
   at$doing <- "packing"
   bytes <- pack(answer$value)
   at$doing <- "sending"
-  send(pipe, if (answer$failed) 2L else 1L, at$number, bytes)
+  send_answer(pipe, at, if (answer$failed) 2L else 1L, bytes)
   TRUE
 }

@@ -2,31 +2,88 @@
 //!
 //! Writers hold the lock of the object's shard, write a temporary file and rename it into place, so a
 //! reader needs no lock and a writer that dies leaves the old object or the new one.
+//!
+//! Folders and files are their owner's alone. Where the store's own folder lets its group write, they are the group's too.
 use starburst_core::{
     key::Key,
     store::{ETag, Entry, Object},
 };
 use std::{
-    fs::{self, File},
+    fs::{self, File, Permissions},
     io::{self, Read, Write},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
 const MAGIC: &[u8; 8] = b"SBDIRv1\n";
 const HEADER: usize = 24;
 
+/// Who may use a store's files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Their owner.
+    Owner,
+    /// Their owner and the group of the store's folder.
+    Group,
+}
+
+impl Access {
+    /// What the store's folder says.
+    pub(crate) fn of(root: &Path) -> io::Result<Self> {
+        let group_writes = fs::metadata(root)?.mode() & 0o020 != 0;
+        Ok(if group_writes { Self::Group } else { Self::Owner })
+    }
+
+    /// Opens a file for writing, one that is new with the right mode.
+    fn open(self, options: &mut fs::OpenOptions, path: &Path) -> io::Result<File> {
+        let file = options.write(true).mode(0o600).open(path)?;
+        // The mode is set on the file itself, since the process's mask takes from the mode of a new one. It is another
+        // user's file when that user made it, with the right mode.
+        if self == Self::Group && file.metadata()?.uid() == rustix::process::getuid().as_raw() {
+            file.set_permissions(Permissions::from_mode(0o660))?;
+        }
+        Ok(file)
+    }
+
+    /// Makes a folder and its missing parents.
+    fn make(self, folder: &Path, sync: bool) -> io::Result<()> {
+        match fs::DirBuilder::new().mode(0o700).create(folder) {
+            Ok(()) => {}
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                let parent = folder.parent().ok_or(e)?;
+                self.make(parent, sync)?;
+                return self.make(folder, sync);
+            }
+            Err(e) => return Err(e),
+        }
+        if self == Self::Group {
+            // New files in it get its group.
+            fs::set_permissions(folder, Permissions::from_mode(0o2770))?;
+        }
+        match folder.parent().filter(|_| sync) {
+            Some(parent) => File::open(parent)?.sync_data(),
+            None => Ok(()),
+        }
+    }
+}
+
 /// Makes the directories a store needs besides its objects.
-pub(crate) fn prepare(root: &Path) -> io::Result<()> {
-    fs::create_dir_all(root.join("locks"))?;
-    fs::create_dir_all(root.join("tmp"))
+pub(crate) fn prepare(root: &Path) -> io::Result<Access> {
+    Access::Owner.make(root, false)?;
+    let access = Access::of(root)?;
+    access.make(&root.join("locks"), false)?;
+    access.make(&root.join("tmp"), false)?;
+    Ok(access)
 }
 
 /// Holds the lock of the key's shard until it is dropped. The system frees it when the process dies.
-pub(crate) fn lock(root: &Path, key: &Key) -> io::Result<Lock> {
+pub(crate) fn lock(root: &Path, access: Access, key: &Key) -> io::Result<Lock> {
     // Every process and every version must choose the same of the 256 locks.
     let shard = blake3::hash(key.as_str().as_bytes()).as_bytes()[0];
     let path = root.join("locks").join(format!("{shard:02x}"));
-    let file = File::options().create(true).truncate(false).write(true).open(path)?;
+    let mut options = File::options();
+    let file = access.open(options.create(true).truncate(false), &path)?;
     file.lock()?;
     Ok(Lock(file))
 }
@@ -81,14 +138,15 @@ fn damaged(len: u64) -> ETag {
 /// Writes an object at once, under a version never used before. The caller holds the shard's lock.
 pub(crate) fn write(
     root: &Path,
+    access: Access,
     key: &Key,
     body: &[u8],
     version: u128,
     sync: bool,
 ) -> io::Result<ETag> {
     let (temporary, target) = (root.join("tmp").join(format!("{version:032x}")), path(root, key));
-    let written = write_temporary(&temporary, body, version, sync)
-        .and_then(|()| rename(&temporary, &target, sync));
+    let written = write_temporary(&temporary, access, body, version, sync)
+        .and_then(|()| rename(&temporary, access, &target, sync));
     if let Err(error) = written {
         let _ = fs::remove_file(&temporary);
         return Err(error);
@@ -96,8 +154,14 @@ pub(crate) fn write(
     Ok(ETag(format!("{version:032x}")))
 }
 
-fn write_temporary(path: &Path, body: &[u8], version: u128, sync: bool) -> io::Result<()> {
-    let mut file = File::options().create_new(true).write(true).open(path)?;
+fn write_temporary(
+    path: &Path,
+    access: Access,
+    body: &[u8],
+    version: u128,
+    sync: bool,
+) -> io::Result<()> {
+    let mut file = access.open(File::options().create_new(true), path)?;
     let mut header = [0; HEADER];
     header[..8].copy_from_slice(MAGIC);
     header[8..].copy_from_slice(&version.to_be_bytes());
@@ -106,7 +170,7 @@ fn write_temporary(path: &Path, body: &[u8], version: u128, sync: bool) -> io::R
     if sync { file.sync_data() } else { Ok(()) }
 }
 
-fn rename(temporary: &Path, target: &Path, sync: bool) -> io::Result<()> {
+fn rename(temporary: &Path, access: Access, target: &Path, sync: bool) -> io::Result<()> {
     let parent = target.parent().unwrap_or(Path::new("."));
     let mut tries = 0;
     loop {
@@ -114,7 +178,7 @@ fn rename(temporary: &Path, target: &Path, sync: bool) -> io::Result<()> {
             Ok(()) => break,
             // A delete elsewhere may have taken the empty directory away.
             Err(e) if e.kind() == io::ErrorKind::NotFound && tries < 100 => {
-                fs::create_dir_all(parent)?;
+                access.make(parent, sync)?;
                 tries += 1;
             }
             Err(e) => return Err(e),

@@ -31,6 +31,7 @@ pub struct DirStore(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     root: PathBuf,
+    access: files::Access,
     ids: Arc<dyn Ids>,
     durability: Durability,
 }
@@ -41,8 +42,8 @@ impl DirStore {
     /// # Errors
     /// What the system said when it cannot be made or written to.
     pub fn open(root: PathBuf, ids: Arc<dyn Ids>, durability: Durability) -> io::Result<Self> {
-        files::prepare(&root)?;
-        let store = Self(Arc::new(Inner { root, ids, durability }));
+        let access = files::prepare(&root)?;
+        let store = Self(Arc::new(Inner { root, access, ids, durability }));
         store.try_writing()?;
         Ok(store)
     }
@@ -71,7 +72,7 @@ impl DirStore {
 impl Inner {
     fn put(&self, key: &Key, body: &[u8], seen: Option<&ETag>) -> Result<ETag, StoreError> {
         let failed = |e| failure("write", key, e);
-        let _lock = files::lock(&self.root, key).map_err(failed)?;
+        let _lock = files::lock(&self.root, self.access, key).map_err(failed)?;
         let there = match files::version(&files::path(&self.root, key)) {
             Ok((etag, _)) => Some(etag),
             Err(e) if e.kind() == io::ErrorKind::NotFound => None,
@@ -86,11 +87,11 @@ impl Inner {
         }
         let version = (u128::from(self.ids.random()) << 64) | u128::from(self.ids.random());
         let sync = self.durability == Durability::Machine;
-        files::write(&self.root, key, body, version, sync).map_err(failed)
+        files::write(&self.root, self.access, key, body, version, sync).map_err(failed)
     }
 
     fn remove(&self, key: &Key) -> io::Result<()> {
-        let _lock = files::lock(&self.root, key)?;
+        let _lock = files::lock(&self.root, self.access, key)?;
         files::remove(&self.root, key)
     }
 

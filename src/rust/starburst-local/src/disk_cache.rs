@@ -1,11 +1,12 @@
 //! Chunks of large data on disk, for all workers of one user on one machine. A chunk's name is its hash, so that any
 //! process may write it at any time; what is damaged is noticed by its reader and forgotten.
+use crate::private;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use starburst_core::{blob::BlobHash, downloads::ChunkCache};
 use std::{
     fs, io,
-    path::{Path, PathBuf},
+    path::PathBuf,
     time::SystemTime,
 };
 
@@ -39,8 +40,7 @@ impl DiskCache {
 
     /// A folder of this user's in the system's place for temporary files.
     pub fn default_directory() -> PathBuf {
-        let user = rustix::process::getuid().as_raw();
-        std::env::temp_dir().join(format!("starburst-chunks-{user}"))
+        private::shared_by_user("chunks")
     }
 
     fn path(&self, hash: &BlobHash) -> PathBuf {
@@ -56,7 +56,7 @@ impl DiskCache {
         let before = match held.seen {
             Some(seen) if held.written <= self.limit / LOOK_AGAIN => seen + held.written,
             Some(_) | None => {
-                make_private(&self.directory)?;
+                private::make(&self.directory)?;
                 let seen = self.files()?.iter().map(|(_, _, size)| size).sum();
                 *held = Held { seen: Some(seen), written: 0 };
                 seen
@@ -67,7 +67,7 @@ impl DiskCache {
         }
         let temporary = self.directory.join(format!("{hash}.{}", std::process::id()));
         let written =
-            fs::write(&temporary, sealed).and_then(|()| fs::rename(&temporary, self.path(hash)));
+            private::write(&temporary, sealed).and_then(|()| fs::rename(&temporary, self.path(hash)));
         match written {
             Ok(()) => held.written += bytes,
             Err(_) => drop(fs::remove_file(&temporary)),
@@ -102,21 +102,6 @@ impl DiskCache {
         }
         Ok(files)
     }
-}
-
-/// Makes a directory that only its owner can use, or checks that nobody else owns the one that is there.
-pub(crate) fn make_private(directory: &Path) -> io::Result<()> {
-    use std::os::unix::fs::{DirBuilderExt, MetadataExt};
-    match fs::DirBuilder::new().mode(0o700).create(directory) {
-        Ok(()) => return Ok(()),
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
-        Err(e) => return Err(e),
-    }
-    let meta = fs::symlink_metadata(directory)?;
-    if meta.is_dir() && meta.uid() == rustix::process::getuid().as_raw() {
-        return Ok(());
-    }
-    Err(io::Error::other("the cache's directory belongs to somebody else"))
 }
 
 impl ChunkCache for DiskCache {

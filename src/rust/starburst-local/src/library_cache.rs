@@ -2,7 +2,7 @@
 //!
 //! Each has a lock file beside its folder. Whoever unpacks holds the lock alone, and works under another name until the
 //! folder is complete; whoever uses it shares the lock. The system frees the locks of a process that died.
-use crate::{disk_cache::make_private, library_archive};
+use crate::{library_archive, private};
 use rustix::fs::{FlockOperation, flock};
 use std::{
     collections::BTreeMap,
@@ -30,8 +30,7 @@ impl LibraryCache {
 
     /// A folder of this user's in the system's place for temporary files.
     pub fn default_directory() -> PathBuf {
-        let user = rustix::process::getuid().as_raw();
-        std::env::temp_dir().join(format!("starburst-libraries-{user}"))
+        private::shared_by_user("libraries")
     }
 
     /// The folder of a library that is there, which stays as long as this process lives. Waits for whoever unpacks it.
@@ -97,7 +96,7 @@ impl LibraryCache {
 
     /// A lock that this process has already is changed: opened once more it would wait for itself.
     fn open_lock(&mut self, name: &str) -> io::Result<File> {
-        make_private(&self.directory)?;
+        private::make(&self.directory)?;
         let path = self.directory.join(format!("{name}.lock"));
         match self.used.remove(name) {
             Some(lock) => Ok(lock),

@@ -16,13 +16,15 @@ pub fn this_process() -> ProcessId {
     ProcessId { host: host(), pid, started: started(pid).unwrap_or(0) }
 }
 
-/// The host's name, and where there are such things the process namespace: numbers mean nothing outside it.
+/// The host's name, and where the system has such things the machine's id, that of its boot, and the process namespace:
+/// machines may have one name, containers of many machines have the same namespace number, and process numbers mean
+/// nothing after a boot.
 fn host() -> String {
     let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    match std::fs::read_link("/proc/self/ns/pid") {
-        Ok(namespace) => format!("{name} {}", namespace.display()),
-        Err(_) => name,
-    }
+    let file = |path| std::fs::read_to_string(path).map(|text| text.trim().to_owned());
+    let namespace = std::fs::read_link("/proc/self/ns/pid").map(|at| at.display().to_string());
+    let parts = [file("/etc/machine-id"), file("/proc/sys/kernel/random/boot_id"), namespace];
+    parts.into_iter().flatten().fold(name, |host, part| format!("{host} {part}"))
 }
 
 /// The fields of Linux's `stat` of a process from the third on, its state.
@@ -73,14 +75,40 @@ fn pid(process: &ProcessId) -> Option<Pid> {
     Pid::from_raw(i32::try_from(process.pid).ok()?)
 }
 
-/// Sends a signal, if the process is surely the one that is meant.
-pub(crate) fn signal(process: &ProcessId, signal: Signal) {
+/// Sends a signal to a worker by what its heartbeat says of its process. The record may be anybody's: the process gets
+/// none unless it is of this host and this user, started when the record says, and runs as this worker.
+pub(crate) fn signal_worker(worker: &WorkerId, process: &ProcessId, signal: Signal) {
+    let started_then = process.started != 0 && started(process.pid) == Some(process.started);
     if process.host == host()
-        && look(process) == Fate::Alive
+        && started_then
+        && is_ours(process.pid)
+        && runs_as(process.pid, worker)
         && let Some(pid) = pid(process)
     {
         let _ = rustix::process::kill_process(pid, signal);
     }
+}
+
+/// Sends a signal to a child that was not waited for yet, so that its number is still its own.
+pub(crate) fn signal_child(child: &std::process::Child, signal: Signal) {
+    if let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
+        let _ = rustix::process::kill_process(pid, signal);
+    }
+}
+
+fn is_ours(pid: u32) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata(format!("/proc/{pid}"))
+        .is_ok_and(|meta| meta.uid() == rustix::process::getuid().as_raw())
+}
+
+/// Whether the command line of a process names this worker.
+fn runs_as(pid: u32, worker: &WorkerId) -> bool {
+    let Ok(line) = std::fs::read(format!("/proc/{pid}/cmdline")) else {
+        return false;
+    };
+    let words: Vec<&[u8]> = line.split(|byte| *byte == 0).collect();
+    words.windows(2).any(|pair| pair == [b"--worker".as_slice(), worker.as_str().as_bytes()])
 }
 
 #[cfg(test)]
@@ -101,5 +129,45 @@ mod tests {
         assert!(matches!(LocalFates.fate(&worker, Some(&later)).await, Fate::Gone(_)));
         let elsewhere = ProcessId { host: "elsewhere".into(), ..me };
         assert_eq!(LocalFates.fate(&worker, Some(&elsewhere)).await, Fate::Unknown);
+    }
+
+    #[test]
+    fn a_host_is_told_from_another_of_the_same_name() {
+        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+        assert!(host().contains(boot.trim()), "{}", host());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn only_the_process_that_a_record_truly_names_is_signalled() {
+        let worker = WorkerId::parse("w-1").unwrap();
+        let program = |name: &str| {
+            let mut command = std::process::Command::new("sh");
+            // The words behind the script are the process's own, as a worker's are.
+            command.args(["-c", "read line", "sh", "--worker", name]);
+            command.stdin(std::process::Stdio::piped()).spawn().unwrap()
+        };
+        let (mut right, mut other) = (program("w-1"), program("w-2"));
+        let record = |child: &std::process::Child| {
+            let pid = child.id();
+            ProcessId { host: host(), pid, started: started(pid).unwrap() }
+        };
+        let of = record(&right);
+        let spared = [
+            ProcessId { started: 0, ..of.clone() },
+            ProcessId { started: of.started + 1, ..of.clone() },
+            ProcessId { host: "elsewhere".into(), ..of.clone() },
+            record(&other),
+        ];
+        for record in &spared {
+            signal_worker(&worker, record, Signal::KILL);
+        }
+        // Both still wait for a line.
+        assert!(right.try_wait().unwrap().is_none() && other.try_wait().unwrap().is_none());
+        drop(other.stdin.take());
+        assert!(std::os::unix::process::ExitStatusExt::signal(&other.wait().unwrap()).is_none());
+        signal_worker(&worker, &of, Signal::KILL);
+        let status = right.wait().unwrap();
+        assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(9));
     }
 }

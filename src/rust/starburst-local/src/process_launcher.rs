@@ -1,5 +1,8 @@
 //! Workers as processes of this machine.
-use crate::process::{LocalFates, signal, this_process};
+use crate::{
+    private,
+    process::{LocalFates, signal_child, signal_worker},
+};
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use rustix::process::Signal;
@@ -83,6 +86,16 @@ impl ProcessLauncher {
         Ok(command)
     }
 
+    /// Signals a child of this launcher, or the process that a heartbeat names. `false` when neither is known.
+    fn signal(&self, worker: &WorkerId, process: Option<&ProcessId>, signal: Signal) -> bool {
+        match (self.children.lock().get(worker), process) {
+            (Some(child), _) => signal_child(child, signal),
+            (None, Some(process)) => signal_worker(worker, process, signal),
+            (None, None) => return false,
+        }
+        true
+    }
+
     /// Takes note of every child that has ended, so that none stays behind as a zombie.
     fn reap_all(&self) {
         let workers: Vec<WorkerId> = self.children.lock().keys().cloned().collect();
@@ -151,27 +164,22 @@ impl Launcher for ProcessLauncher {
         };
         let path = log_path(&self.program.logs, &spec.session, &spec.worker);
         if let Some(parent) = path.parent() {
-            std::fs::create_dir_all(parent).map_err(failed(parent))?;
+            private::make(parent).map_err(failed(parent))?;
         }
-        let open = File::options().create(true).append(true).open(&path);
-        let mut command = open.and_then(|log| self.command(spec, log)).map_err(failed(&path))?;
+        let mut command = private::append(&path).and_then(|log| self.command(spec, log)).map_err(failed(&path))?;
         let child = command.spawn().map_err(failed(&self.program.program))?;
         self.children.lock().insert(spec.worker.clone(), child);
         Ok(())
     }
 
     async fn stop(&self, worker: &WorkerId, process: Option<&ProcessId>) {
-        let child = self.children.lock().get(worker).map(Child::id);
-        let process = match (child, process) {
-            (Some(pid), _) => ProcessId { pid, started: 0, ..this_process() },
-            (None, Some(process)) => process.clone(),
-            (None, None) => return,
-        };
-        signal(&process, Signal::TERM);
+        if !self.signal(worker, process, Signal::TERM) {
+            return;
+        }
         let start = self.clock.now();
-        while self.fate(worker, Some(&process)).await == Fate::Alive {
+        while self.fate(worker, process).await == Fate::Alive {
             if self.clock.now().since(start) >= STOP_LIMIT {
-                signal(&process, Signal::KILL);
+                self.signal(worker, process, Signal::KILL);
                 break;
             }
             self.clock.sleep(Duration::from_millis(10)).await;
@@ -180,10 +188,7 @@ impl Launcher for ProcessLauncher {
     }
 
     async fn nudge(&self, worker: &WorkerId) {
-        let child = self.children.lock().get(worker).map(Child::id);
-        if let Some(pid) = child {
-            signal(&ProcessId { pid, started: 0, ..this_process() }, Signal::USR1);
-        }
+        self.signal(worker, None, Signal::USR1);
     }
 
     async fn log(&self, session: &SessionId, worker: &WorkerId, part: LogPart) -> String {

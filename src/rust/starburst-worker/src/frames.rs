@@ -1,8 +1,11 @@
 //! Frames between the worker and its R. They travel on pipes of their own: user code prints to stdout.
 //!
 //! To R: four 32-bit integers (what, kind, number of the first, count), then as many R serialization streams, which say
-//! themselves where they end. From R: three 32-bit integers (what, number, length), then that many bytes; or, for a large
-//! result, the name of a file with them. All in native byte order: both ends are on one machine.
+//! themselves where they end. From R: a mark, three 32-bit integers (what, number, length), then that many bytes, or for a
+//! large result the name of a file with them, and the mark again. All in native byte order: both ends are on one machine.
+//!
+//! The mark is random, and new for each R. A program that a task starts inherits R's pipes. The worker passes over what
+//! such a program writes between two frames, and an answer in the middle of which it wrote has no mark at its end.
 use starburst_core::{
     blob::{ChunkSink, Packer, Payload},
     downloads::Material,
@@ -20,8 +23,13 @@ use tokio::runtime::Handle;
 const SMALL_MAX: u64 = 64 << 20;
 /// Bytes moved at a time.
 const PIECE: usize = 1 << 20;
+/// Bytes of a mark.
+const MARK: usize = 16;
 /// Bytes before the body of what R says.
-const HEADER: usize = 12;
+const HEADER: usize = MARK + 12;
+
+/// What each frame of one R begins with.
+pub(crate) type Mark = [u8; MARK];
 
 /// What R said.
 #[derive(Debug)]
@@ -34,6 +42,8 @@ pub(crate) enum Said {
     Signal { number: u64, condition: Vec<u8> },
     /// A job could not be given to it: it is left in the middle of a frame.
     Unfed { number: u64, error: Error },
+    /// It has answered, ends by itself and begins no other job.
+    Left,
 }
 
 impl Said {
@@ -47,7 +57,8 @@ impl Said {
                 Self::Signal { condition, .. } => condition.len(),
                 Self::Ended { outcome: Outcome::Unreadable(_), .. }
                 | Self::Ready { .. }
-                | Self::Unfed { .. } => 0,
+                | Self::Unfed { .. }
+                | Self::Left => 0,
             }
     }
 }
@@ -141,30 +152,33 @@ fn write_material(
 }
 
 fn fields(header: [u8; HEADER]) -> [i32; 3] {
-    let [a, b, c, d, e, f, g, h, i, j, k, l] = header;
-    [[a, b, c, d], [e, f, g, h], [i, j, k, l]].map(i32::from_ne_bytes)
+    let field = |at: usize| {
+        let bytes = header.get(MARK + at..MARK + at + 4).and_then(|bytes| bytes.try_into().ok());
+        i32::from_ne_bytes(bytes.unwrap_or_default())
+    };
+    [field(0), field(4), field(8)]
 }
 
 /// Whether these bytes begin with a frame that can be read without waiting for anything.
-pub(crate) fn is_whole(bytes: &[u8]) -> bool {
-    bytes.split_first_chunk::<HEADER>().is_some_and(|(header, body)| {
+pub(crate) fn is_whole(bytes: &[u8], mark: &Mark) -> bool {
+    let first = bytes.split_first_chunk::<HEADER>().filter(|(header, _)| header.starts_with(mark));
+    first.is_some_and(|(header, body)| {
         let [what, _, len] = fields(*header);
         let in_file = matches!(what, 6 | 7);
-        !in_file && usize::try_from(len).is_ok_and(|len| len <= body.len())
+        let room = body.len().checked_sub(MARK);
+        !in_file && usize::try_from(len).is_ok_and(|len| Some(len) <= room)
     })
 }
 
-/// Reads one frame; `None` when R closed its end.
+/// Reads one frame of the R with this mark; `None` when R closed its end.
 pub(crate) fn read_frame(
     from: &mut impl Read,
+    mark: &Mark,
     sink: &mut dyn ChunkSink,
 ) -> io::Result<Option<Said>> {
-    let mut header = [0u8; HEADER];
-    match from.read_exact(&mut header) {
-        Ok(()) => {}
-        Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
-        Err(e) => return Err(e),
-    }
+    let Some(header) = read_header(from, mark)? else {
+        return Ok(None);
+    };
     let [what, number, len] = fields(header);
     let number = u64::try_from(number).map_err(io::Error::other)?;
     let len = u64::try_from(len).map_err(io::Error::other)?;
@@ -179,9 +193,34 @@ pub(crate) fn read_frame(
         6 => Said::Ended { number, outcome: Outcome::Value(pack_file(&small(from, len)?, sink)?) },
         7 => Said::Ended { number, outcome: Outcome::Error(pack_file(&small(from, len)?, sink)?) },
         5 => ready(&small(from, len)?)?,
+        8 => Said::Left,
         _ => return Err(io::Error::other("unknown frame")),
     };
+    let mut end = Mark::default();
+    from.read_exact(&mut end)?;
+    if end != *mark {
+        let message = "a program that the task started wrote into R's pipe, in the middle of an answer";
+        return Err(io::Error::other(message));
+    }
     Ok(Some(said))
+}
+
+/// Reads the next header, past all that R did not write; `None` when the pipe ends before it.
+fn read_header(from: &mut impl Read, mark: &Mark) -> io::Result<Option<[u8; HEADER]>> {
+    let mut header = [0u8; HEADER];
+    let mut have = 0;
+    loop {
+        match from.read_exact(&mut header[have..]) {
+            Ok(()) => {}
+            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+            Err(e) => return Err(e),
+        }
+        if header.starts_with(mark) {
+            return Ok(Some(header));
+        }
+        header.copy_within(1.., 0);
+        have = HEADER - 1;
+    }
 }
 
 /// Packs and sends a result while it arrives, so that it is never in memory as a whole.
@@ -241,12 +280,15 @@ mod tests {
         }
     }
 
+    const OURS: Mark = [7; MARK];
+
     fn frame(what: i32, number: i32, body: &[u8]) -> Vec<u8> {
-        let mut out = Vec::new();
+        let mut out = OURS.to_vec();
         out.extend_from_slice(&what.to_ne_bytes());
         out.extend_from_slice(&number.to_ne_bytes());
         out.extend_from_slice(&(body.len() as i32).to_ne_bytes());
         out.extend_from_slice(body);
+        out.extend_from_slice(&OURS);
         out
     }
 
@@ -283,7 +325,7 @@ mod tests {
     fn a_result_is_read() {
         let bytes = frame(1, 7, b"abc");
         let Some(Said::Ended { number: 7, outcome: Outcome::Value(payload) }) =
-            read_frame(&mut &bytes[..], &mut NoSink).unwrap()
+            read_frame(&mut &bytes[..], &OURS, &mut NoSink).unwrap()
         else {
             panic!("another frame");
         };
@@ -294,7 +336,7 @@ mod tests {
     fn the_version_is_read() {
         let bytes = frame(5, 0, b"4\n2\n1.31.0\n");
         let Some(Said::Ready { r: (4, 2), future }) =
-            read_frame(&mut &bytes[..], &mut NoSink).unwrap()
+            read_frame(&mut &bytes[..], &OURS, &mut NoSink).unwrap()
         else {
             panic!("another frame");
         };
@@ -303,27 +345,50 @@ mod tests {
 
     #[test]
     fn a_closed_pipe_is_the_end_and_a_cut_frame_is_an_error() {
-        assert!(read_frame(&mut &b""[..], &mut NoSink).unwrap().is_none());
+        assert!(read_frame(&mut &b""[..], &OURS, &mut NoSink).unwrap().is_none());
         let bytes = frame(4, 1, b"abc");
-        assert!(read_frame(&mut &bytes[..bytes.len() - 1], &mut NoSink).is_err());
+        assert!(read_frame(&mut &bytes[..bytes.len() - 1], &OURS, &mut NoSink).is_err());
         let mut long = frame(4, 1, b"");
-        long[8..12].copy_from_slice(&i32::MAX.to_ne_bytes());
-        assert!(read_frame(&mut &long[..], &mut NoSink).is_err());
-        long[8..12].copy_from_slice(&(-1i32).to_ne_bytes());
-        assert!(read_frame(&mut &long[..], &mut NoSink).is_err());
+        long[HEADER - 4..HEADER].copy_from_slice(&i32::MAX.to_ne_bytes());
+        assert!(read_frame(&mut &long[..], &OURS, &mut NoSink).is_err());
+        long[HEADER - 4..HEADER].copy_from_slice(&(-1i32).to_ne_bytes());
+        assert!(read_frame(&mut &long[..], &OURS, &mut NoSink).is_err());
     }
 
     #[test]
     fn only_what_is_here_as_a_whole_is_read_without_waiting() {
         let mut two = frame(1, 7, b"abc");
         for cut in 0..two.len() {
-            assert!(!is_whole(&two[..cut]), "{cut}");
+            assert!(!is_whole(&two[..cut], &OURS), "{cut}");
         }
-        assert!(is_whole(&two));
+        assert!(is_whole(&two, &OURS));
         two.extend(frame(1, 8, b"defghi"));
-        assert!(is_whole(&two));
+        assert!(is_whole(&two, &OURS));
         // Its body is the name of a file that may be large.
-        assert!(!is_whole(&frame(6, 7, b"/tmp/result")));
-        assert!(!is_whole(&[255; 16]));
+        assert!(!is_whole(&frame(6, 7, b"/tmp/result"), &OURS));
+        assert!(!is_whole(&[255; 2 * HEADER], &OURS));
+    }
+
+    #[test]
+    fn what_a_program_writes_between_answers_is_passed_over() {
+        // An answer of another mark, words, and the beginning of the right mark.
+        let foreign = [vec![9; HEADER + MARK], b"aaaa\n".to_vec(), vec![7; MARK - 1]].concat();
+        for cut in 0..foreign.len() {
+            let bytes = [&foreign[..cut], b"x", &frame(1, 7, b"abc")].concat();
+            let mut from = &bytes[..];
+            let said = read_frame(&mut from, &OURS, &mut NoSink).unwrap();
+            assert!(matches!(said, Some(Said::Ended { number: 7, .. })), "{cut} {said:?}");
+            assert!(read_frame(&mut from, &OURS, &mut NoSink).unwrap().is_none());
+        }
+    }
+
+    #[test]
+    fn an_answer_in_which_a_program_wrote_is_no_answer() {
+        let whole = frame(1, 7, b"abcdef");
+        for at in HEADER..whole.len() {
+            let bytes = [&whole[..at], b"x", &whole[at..]].concat();
+            let error = read_frame(&mut &bytes[..], &OURS, &mut NoSink).unwrap_err();
+            assert!(error.to_string().contains("a program that the task started"), "{error}");
+        }
     }
 }

@@ -40,6 +40,7 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    close_inherited();
     // The R that starts a worker blocks signals on its background threads, and a child inherits that.
     let _ = nix::sys::signal::SigSet::all().thread_unblock();
     // A process session of its own: Ctrl-C and hang-ups in the user's terminal are not for the worker.
@@ -67,6 +68,19 @@ fn main() -> ExitCode {
             eprintln!("starburst-worker: {}", error.chain().join(": "));
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Closes the files of the process that started this one: R leaves its own open in the programs that it starts. Runs before
+/// anything of this process is opened.
+fn close_inherited() {
+    let Ok(rows) = std::fs::read_dir("/dev/fd") else {
+        return;
+    };
+    let numbers: Vec<i32> = rows.flatten().filter_map(|row| row.file_name().to_str()?.parse().ok()).collect();
+    for number in numbers.into_iter().filter(|number| *number > 2) {
+        // The one that the folder was read with is closed already.
+        let _ = nix::unistd::close(number);
     }
 }
 

@@ -1,6 +1,6 @@
 //! The threads at R's pipes: one writes jobs, one reads what R says.
 use crate::{
-    frames::{self, Said, WriteError},
+    frames::{self, Mark, Said, WriteError},
     sending::Sending,
 };
 use starburst_core::{uploads::Uploads, worker::evaluator::Job};
@@ -73,9 +73,10 @@ fn is_here(job: &Job) -> bool {
     job.payload.is_here() && job.common.as_ref().is_none_or(|common| common.material.is_here())
 }
 
-/// Reads what R says until it closes its end, or nobody listens. `log` is where R prints.
+/// Reads what the R with this mark says until it closes its end, or nobody listens. `log` is where R prints.
 pub(crate) fn read_answers(
     from_r: PipeReader,
+    mark: Mark,
     uploads: &Arc<Uploads>,
     saying: mpsc::Sender<Heard>,
     log: PathBuf,
@@ -88,14 +89,14 @@ pub(crate) fn read_answers(
         loop {
             let (mut heard, mut end) = (Vec::new(), None);
             while end.is_none() {
-                match frames::read_frame(&mut from, &mut sink) {
+                match frames::read_frame(&mut from, &mark, &mut sink) {
                     Ok(Some(said)) => heard.push(said),
                     Ok(None) => end = Some(Ok(())),
                     Err(error) => end = Some(Err(error)),
                 }
                 // The time of what comes next begins when R is ready.
                 let alone = matches!(heard.last(), Some(Said::Ready { .. }));
-                if alone || heard.len() >= TOGETHER || !frames::is_whole(from.buffer()) {
+                if alone || heard.len() >= TOGETHER || !frames::is_whole(from.buffer(), &mark) {
                     break;
                 }
             }
@@ -105,7 +106,7 @@ pub(crate) fn read_answers(
             }
             match end {
                 None => {
-                    let more = frames::is_whole(from.buffer());
+                    let more = frames::is_whole(from.buffer(), &mark);
                     pauses.after(answers, bytes, more);
                 }
                 Some(Ok(())) => return,
@@ -160,17 +161,21 @@ mod tests {
     use starburst_local::SystemClock;
     use starburst_testkit::MemStore;
 
+    const OURS: Mark = [7; 16];
+
     fn frame(what: i32, number: i32, body: &[u8]) -> Vec<u8> {
         let header = [what, number, body.len() as i32].map(i32::to_ne_bytes).concat();
-        [header, body.to_vec()].concat()
+        [OURS.to_vec(), header, body.to_vec(), OURS.to_vec()].concat()
     }
 
     fn numbers(heard: &[Said]) -> Vec<u64> {
         let number = |said: &Said| match said {
             Said::Ended { number, outcome: Outcome::Value(_) } => *number,
-            Said::Ended { .. } | Said::Ready { .. } | Said::Signal { .. } | Said::Unfed { .. } => {
-                panic!("{said:?}")
-            }
+            Said::Ended { .. }
+            | Said::Ready { .. }
+            | Said::Signal { .. }
+            | Said::Unfed { .. }
+            | Said::Left => panic!("{said:?}"),
         };
         heard.iter().map(number).collect()
     }
@@ -182,7 +187,7 @@ mod tests {
         let store = Arc::new(MemStore::default());
         let uploads = Uploads::new(store, keys, Arc::new(SystemClock::default()));
         let (saying, said) = mpsc::channel(4);
-        read_answers(from_r, &uploads, saying, "/nowhere".into());
+        read_answers(from_r, OURS, &uploads, saying, "/nowhere".into());
         (by_r, said)
     }
 
@@ -198,7 +203,7 @@ mod tests {
     async fn an_answer_does_not_wait_for_one_that_has_only_begun() {
         let (mut by_r, mut said) = reader().await;
         let second = frame(1, 2, b"second");
-        let (begun, rest) = second.split_at(15);
+        let (begun, rest) = second.split_at(31);
         by_r.write_all(&[&frame(1, 1, b"first"), begun].concat()).unwrap();
         assert_eq!(numbers(&said.recv().await.unwrap().unwrap()), [1]);
         by_r.write_all(&[rest, &frame(1, 3, b"third")].concat()).unwrap();

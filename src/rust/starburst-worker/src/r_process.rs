@@ -1,7 +1,7 @@
 //! One persistent R process: started directly, warmed once, killed and replaced when it must be.
 use crate::{
     args::Args,
-    frames::Said,
+    frames::{Mark, Said},
     r_pipes::{self, Heard},
     r_words,
 };
@@ -9,16 +9,17 @@ use async_trait::async_trait;
 use command_fds::{CommandFdExt, FdMapping};
 use rustix::process::{Pid, Signal};
 use starburst_core::{
+    ids::Ids,
     launch::LogSpan,
     manifest::ClientR,
     travel::Travel,
     uploads::Uploads,
     worker::evaluator::{Evaluator, Event, Job, Outcome},
 };
-use starburst_local::{log_path, read_log};
+use starburst_local::{PrivateFolder, SystemIds, log_path, private, read_log};
 use std::{
     collections::VecDeque,
-    io,
+    io::{self, Write},
     os::fd::OwnedFd,
     path::PathBuf,
     process::Stdio,
@@ -50,7 +51,8 @@ pub(crate) struct RConfig {
     /// Where to say that a task's output is over, if that is shown elsewhere.
     marks: Option<std::sync::mpsc::Sender<LogSpan>>,
     worker: String,
-    temporary: PathBuf,
+    /// R's temporary folder; nobody else can have made it or look into it.
+    temporary: Arc<PrivateFolder>,
     travel: Travel,
     /// `R_LIBS`, where it is not this process's.
     pub(crate) libraries: Option<String>,
@@ -66,7 +68,8 @@ impl RConfig {
         if !program.exists() {
             return Err(format!("there is no R in {}", args.r_home.display()));
         }
-        let name = format!("starburst-{}", args.worker);
+        let temporary = PrivateFolder::new("starburst-worker-")
+            .map_err(|e| format!("no temporary folder in {}: {e}", std::env::temp_dir().display()))?;
         Ok(Self {
             program,
             home: args.r_home.clone(),
@@ -75,7 +78,7 @@ impl RConfig {
             log: log_path(&args.logs, &args.session, &args.worker),
             marks,
             worker: args.worker.to_string(),
-            temporary: std::env::temp_dir().join(name),
+            temporary: Arc::new(temporary),
             travel: Travel::default(),
             libraries: None,
         })
@@ -128,7 +131,6 @@ struct Live {
 impl Drop for RProcess {
     fn drop(&mut self) {
         self.end();
-        let _ = std::fs::remove_dir_all(&self.config.temporary);
     }
 }
 
@@ -256,6 +258,10 @@ impl RProcess {
                 self.end();
                 Event::Unfed { number, error }
             }
+            Said::Left => {
+                self.end();
+                Event::Left
+            }
             Said::Ended { number, outcome } => {
                 self.jobs.pop_front();
                 let (ran, log) = match &mut self.live {
@@ -343,12 +349,13 @@ fn kill_group(group: Option<Pid>) {
 fn spawn(config: &RConfig, uploads: &Arc<Uploads>) -> io::Result<Live> {
     let (for_r, to_r) = io::pipe()?;
     let (from_r, by_r) = io::pipe()?;
+    let mark = new_mark();
     r_pipes::widen(&to_r);
     r_pipes::widen(&from_r);
-    std::fs::create_dir_all(&config.temporary)?;
-    let state = config.temporary.join("travel");
-    std::fs::write(&state, &config.travel.state)?;
-    let log = std::fs::File::options().create(true).append(true).open(&config.log)?;
+    let folder = config.temporary.path();
+    let state = folder.join("travel");
+    private::write(&state, &config.travel.state)?;
+    let log = private::append(&config.log)?;
     let libraries = std::env::var("LD_LIBRARY_PATH").unwrap_or_default();
     let lib = config.home.join("lib");
     let mut command = std::process::Command::new(&config.program);
@@ -363,7 +370,7 @@ fn spawn(config: &RConfig, uploads: &Arc<Uploads>) -> io::Result<Live> {
         // Tells code, ours among it, where it runs.
         .env("STARBURST_WORKER", &config.worker)
         .env("LD_LIBRARY_PATH", format!("{}:{libraries}", lib.display()))
-        .env("TMPDIR", &config.temporary)
+        .env("TMPDIR", folder)
         // What plan the user's own sessions start with is nothing to a worker.
         .env_remove("R_FUTURE_PLAN")
         .env_remove("R_DEFAULT_PACKAGES")
@@ -385,11 +392,20 @@ fn spawn(config: &RConfig, uploads: &Arc<Uploads>) -> io::Result<Live> {
 
     let (jobs, queue) = std::sync::mpsc::channel::<Job>();
     let (saying, said) = mpsc::channel(SAID_AHEAD);
+    // The pipe has room for it.
+    (&to_r).write_all(&mark)?;
     r_pipes::write_jobs(to_r, queue, &saying);
-    r_pipes::read_answers(from_r, uploads, saying, config.log.clone());
+    r_pipes::read_answers(from_r, mark, uploads, saying, config.log.clone());
     let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
     let (heard, each, printed) = (VecDeque::new(), Duration::ZERO, None);
     Ok(Live { child, group, last_words: None, jobs, said, heard, each, printed })
+}
+
+fn new_mark() -> Mark {
+    let random = [SystemIds.random(), SystemIds.random()].map(u64::to_ne_bytes);
+    let mut mark = Mark::default();
+    mark.copy_from_slice(random.as_flattened());
+    mark
 }
 
 /// Makes the system kill R when this worker dies, even by SIGKILL.

@@ -67,6 +67,9 @@ pub enum Event {
         /// Why.
         error: Error,
     },
+    /// R ended in order after its last answer, since the task left it in a state that it cannot put back. The jobs it still
+    /// had did not begin.
+    Left,
     /// R is gone, and every job it had with it.
     Died {
         /// Why, in words.

@@ -238,6 +238,12 @@ impl Worker {
                 beat.busy_ms = u64::try_from(self.busy.as_millis()).unwrap_or(u64::MAX);
                 desk.finished.push(Finished { claim, how, ran, log, signals, stored: None });
             }
+            Event::Left => {
+                self.r_starts = true;
+                while let Some(behind) = desk.running.pop_back() {
+                    desk.waiting.push_front(behind.claim);
+                }
+            }
             Event::Died { reason } => {
                 self.r_starts = true;
                 let mut lost = desk.running.drain(..).map(|r| r.claim);
@@ -300,8 +306,9 @@ impl Worker {
                 self.kill(evaluator).await;
                 desk.released.extend(desk.running.drain(..).map(|r| r.claim));
             }
-        } else if ran > pace.claim * 2 && !desk.waiting.is_empty() {
-            // The running task is a long one: others may have time for those behind it.
+        } else if ran > pace.claim * 2 && !desk.waiting.is_empty() && !self.r_starts {
+            // The running task is a long one: others may have time for those behind it. An R that starts says nothing of
+            // the task's length.
             desk.released.extend(desk.waiting.drain(..));
         }
         let due = now.since(desk.checked) >= pace.cancel_check && ran >= pace.cancel_check;
