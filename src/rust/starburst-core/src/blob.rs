@@ -183,7 +183,7 @@ mod tests {
             self.0.contains_key(hash)
         }
         fn take(&mut self, hash: BlobHash, chunk: Unsealed) -> Result<(), Error> {
-            self.0.insert(hash, chunk.seal());
+            self.0.insert(hash, chunk.seal(&crate::key::blob_name(&hash)));
             Ok(())
         }
     }

@@ -128,8 +128,8 @@ fn uncompressed(sealed: &Bytes, body: &Bytes) -> Option<Bytes> {
         return None;
     }
     let mut chunk = Unsealed::new(Kind::Blob, body);
-    chunk.name();
-    Some(chunk.seal_and_keep(&Spare::default(), Worth::Half))
+    let name = key::blob_name(&chunk.name());
+    Some(chunk.seal_and_keep(&name, &Spare::default(), Worth::Half))
 }
 
 /// A payload's bytes, wherever they are.

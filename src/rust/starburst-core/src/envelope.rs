@@ -1,17 +1,26 @@
-//! The frame around every stored object: magic, layout version, kind, codec, length, checksum.
+//! The frame around every stored object: magic, layout version, kind, codec, lengths, binding, checksum.
 //!
-//! A reader of an older layout says which version it met; damage is an error that names the key,
-//! and is never taken for an empty object.
+//! The binding says under which key the object was written, so that a copy under another key is an error. A reader of an
+//! older layout says which version it met; damage is an error that names the key, and is never taken for an empty object.
+//!
+//! Layout 1 has no binding. What does not belong to a session is read from it, and the manifest of a session, so that a
+//! session of that time can be listed and deleted.
 use crate::{blob::BlobHash, cutter, error::Error, key::Key, spare::Spare};
 use bytes::{Bytes, BytesMut};
 use serde::{Serialize, de::DeserializeOwned};
 
 /// The layout this code writes and the newest it reads.
-pub const LAYOUT_VERSION: u16 = 1;
+pub const LAYOUT_VERSION: u16 = 2;
 
 const MAGIC: &[u8; 4] = b"SBST";
 /// Bytes of a frame before what it holds.
-pub(crate) const HEADER: usize = 56;
+pub(crate) const HEADER: usize = FIXED + BINDING + CHECKSUM;
+/// Bytes of magic, version, kind, codec and lengths.
+const FIXED: usize = 24;
+/// Bytes of the hash of the object's key.
+const BINDING: usize = 16;
+/// Bytes of the checksum.
+const CHECKSUM: usize = 32;
 /// Bodies below this are not worth a compressor's start-up.
 const COMPRESS_FROM: usize = 512;
 /// Level 1: level 3 brings nothing on R data and costs a third of the speed (measured).
@@ -98,15 +107,62 @@ enum Codec {
     Hashed = 2,
 }
 
+impl Kind {
+    const ALL: [Self; 16] = [
+        Self::Manifest,
+        Self::SegmentIndex,
+        Self::SegmentFrames,
+        Self::Ledger,
+        Self::Results,
+        Self::Heartbeat,
+        Self::Signals,
+        Self::Blob,
+        Self::Lead,
+        Self::Needs,
+        Self::BuildLease,
+        Self::BuildFailure,
+        Self::Library,
+        Self::LibraryPart,
+        Self::SourceArchive,
+        Self::Use,
+    ];
+
+    fn of(byte: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| *kind as u8 == byte)
+    }
+
+    /// Whether an object of layout 1, which may have been copied from another key, is read.
+    fn is_read_unbound(self) -> bool {
+        match self {
+            Self::Manifest
+            | Self::Blob
+            | Self::Needs
+            | Self::BuildLease
+            | Self::BuildFailure
+            | Self::Library
+            | Self::LibraryPart
+            | Self::SourceArchive
+            | Self::Use => true,
+            Self::SegmentIndex
+            | Self::SegmentFrames
+            | Self::Ledger
+            | Self::Results
+            | Self::Heartbeat
+            | Self::Signals
+            | Self::Lead => false,
+        }
+    }
+}
+
 impl Codec {
     fn of(byte: u8) -> Option<Self> {
         [Self::Plain, Self::Zstd, Self::Hashed].into_iter().find(|codec| *codec as u8 == byte)
     }
 }
 
-/// Frames a body, compressed when that makes it smaller by a tenth, but at most to a 64th and 64 KiB less.
-pub fn seal(kind: Kind, body: &[u8]) -> Bytes {
-    Unsealed::new(kind, body).seal()
+/// Frames a body for this key, compressed when that makes it smaller by a tenth, but at most to a 64th and 64 KiB less.
+pub fn seal(kind: Kind, key: &Key, body: &[u8]) -> Bytes {
+    Unsealed::new(kind, body).seal(key)
 }
 
 /// A body with room for its frame before it: what is not compressed is framed where it lies. Framing costs time,
@@ -184,12 +240,12 @@ impl Unsealed {
     }
 
     /// As [`seal`].
-    pub fn seal(self) -> Bytes {
-        self.seal_and_keep(&Spare::default(), Worth::Tenth)
+    pub fn seal(self, key: &Key) -> Bytes {
+        self.seal_and_keep(key, &Spare::default(), Worth::Tenth)
     }
 
     /// As [`seal`], for a store where compressing is worth so much. Where that takes other memory, its own is used again.
-    pub fn seal_and_keep(self, spare: &Spare, worth: Worth) -> Bytes {
+    pub fn seal_and_keep(self, key: &Key, spare: &Spare, worth: Worth) -> Bytes {
         let mut whole = self.whole;
         let body = &whole[HEADER..];
         let len = body.len();
@@ -207,7 +263,8 @@ impl Unsealed {
             spare.keep(std::mem::replace(&mut whole, small));
         }
         let (header, stored) = whole.split_at_mut(HEADER);
-        let (fixed, sum) = header.split_at_mut(HEADER - 32);
+        let (fixed, sum) = header.split_at_mut(FIXED + BINDING);
+        fixed[FIXED..].copy_from_slice(&binding(key));
         fixed[..4].copy_from_slice(MAGIC);
         fixed[4..6].copy_from_slice(&LAYOUT_VERSION.to_le_bytes());
         fixed[6..8].copy_from_slice(&[self.kind as u8, codec as u8]);
@@ -219,33 +276,37 @@ impl Unsealed {
     }
 }
 
-/// Opens one frame and returns its body and what follows it.
+/// Opens one frame that was written under this key, and returns its body and what follows it.
 ///
 /// # Errors
-/// [`Error::Version`] for a newer layout, [`Error::Damaged`] for anything else that is not such a frame.
+/// [`Error::Version`] for a newer layout, or one too old for this kind; [`Error::Damaged`] for anything else that is not
+/// such a frame.
 pub fn open(kind: Kind, key: &Key, object: &Bytes) -> Result<(Bytes, Bytes), Error> {
     let damaged = |detail: &str| Error::Damaged { key: key.to_string(), detail: detail.to_owned() };
-    let header = object.get(..HEADER).ok_or_else(|| damaged("too short"))?;
-    let (fixed, sum) = header.split_at(HEADER - 32);
-    if &fixed[..4] != MAGIC {
+    let begin = object.get(..FIXED).ok_or_else(|| damaged("too short"))?;
+    if &begin[..4] != MAGIC {
         return Err(damaged("not a starburst object"));
     }
-    let version = u16::from_le_bytes([fixed[4], fixed[5]]);
-    if version > LAYOUT_VERSION {
+    let version = u16::from_le_bytes([begin[4], begin[5]]);
+    let unbound = version < 2;
+    let header_len = if unbound { FIXED + CHECKSUM } else { HEADER };
+    if version > LAYOUT_VERSION || version == 0 {
         return Err(Error::Version {
             what: format!("`{key}`"),
             found: format!("layout {version}"),
             supported: format!("layouts up to {LAYOUT_VERSION}"),
         });
     }
+    let header = object.get(..header_len).ok_or_else(|| damaged("too short"))?;
+    let (fixed, sum) = header.split_at(header_len - CHECKSUM);
     let number = |at: usize| {
         let bytes: [u8; 8] = fixed[at..at + 8].try_into().unwrap_or_default();
         u64::from_le_bytes(bytes)
     };
     let (body_len, stored_len) = (number(8), number(16));
-    let end = usize::try_from(stored_len).ok().and_then(|n| n.checked_add(HEADER));
+    let end = usize::try_from(stored_len).ok().and_then(|n| n.checked_add(header_len));
     let end = end.filter(|&end| end <= object.len()).ok_or_else(|| damaged("cut short"))?;
-    let stored = object.slice(HEADER..end);
+    let stored = object.slice(header_len..end);
     let codec = Codec::of(fixed[7]);
     let right = match codec {
         Some(Codec::Hashed) => checksum(fixed, blake3::hash(&stored).as_bytes()),
@@ -253,6 +314,16 @@ pub fn open(kind: Kind, key: &Key, object: &Bytes) -> Result<(Bytes, Bytes), Err
     };
     if right != *sum {
         return Err(damaged("checksum does not match"));
+    }
+    if unbound && Kind::of(fixed[6]).is_some_and(|kind| !kind.is_read_unbound()) {
+        return Err(Error::Version {
+            what: format!("`{key}`"),
+            found: format!("layout {version}"),
+            supported: format!("the objects of sessions from layout 2 to {LAYOUT_VERSION}"),
+        });
+    }
+    if !unbound && fixed[FIXED..] != binding(key) {
+        return Err(damaged("it was written under another name, and copied or moved here"));
     }
     if body_len > longest(stored_len) {
         return Err(damaged("impossible length"));
@@ -270,17 +341,27 @@ pub fn open(kind: Kind, key: &Key, object: &Bytes) -> Result<(Bytes, Bytes), Err
     if body.len() as u64 != body_len {
         return Err(damaged("length does not match"));
     }
+    if unbound && kind == Kind::Blob && BlobHash::of(&body).to_string() != key.last() {
+        return Err(damaged("it is another chunk"));
+    }
     Ok((body, object.slice(end..)))
 }
 
-/// Frames a value as MessagePack with named fields.
+/// What an object keeps of the key that it was written under.
+fn binding(key: &Key) -> [u8; BINDING] {
+    let mut binding = [0; BINDING];
+    binding.copy_from_slice(&blake3::hash(key.as_str().as_bytes()).as_bytes()[..BINDING]);
+    binding
+}
+
+/// Frames a value for this key, as MessagePack with named fields.
 ///
 /// # Errors
 /// [`Error::Internal`] when the value cannot be encoded, which none of ours can.
-pub fn encode<T: Serialize>(kind: Kind, value: &T) -> Result<Bytes, Error> {
+pub fn encode<T: Serialize>(kind: Kind, key: &Key, value: &T) -> Result<Bytes, Error> {
     let body = rmp_serde::to_vec_named(value)
         .map_err(|e| Error::Internal { detail: format!("cannot encode a {kind:?}: {e}") })?;
-    Ok(seal(kind, &body))
+    Ok(seal(kind, key, &body))
 }
 
 /// Reads a value that [`encode`] framed, and returns what follows it.
@@ -355,7 +436,7 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_sealed_is_opened(body in proptest::collection::vec(any::<u8>(), 0..4000), rest in proptest::collection::vec(any::<u8>(), 0..50)) {
-            let mut object = seal(Kind::Blob, &body).to_vec();
+            let mut object = seal(Kind::Blob, &key(), &body).to_vec();
             object.extend_from_slice(&rest);
             let (back, after) = open(Kind::Blob, &key(), &object.into()).unwrap();
             prop_assert_eq!(back, body);
@@ -364,13 +445,13 @@ mod tests {
 
         #[test]
         fn repetitive_bodies_shrink(byte in any::<u8>(), n in 1000usize..100_000) {
-            prop_assert!(seal(Kind::Blob, &vec![byte; n]).len() < n / 2);
+            prop_assert!(seal(Kind::Blob, &key(), &vec![byte; n]).len() < n / 2);
         }
 
         #[test]
         fn what_shrinks_too_far_is_filled_up(byte in any::<u8>(), n in 1usize << 16..9 << 20) {
             let (body, slack, growth) = (vec![byte; n], SLACK as usize, GROWTH as usize);
-            let sealed = seal(Kind::Blob, &body);
+            let sealed = seal(Kind::Blob, &key(), &body);
             let stored = sealed.len() - HEADER;
             prop_assert!(stored * growth + slack >= n && stored < n / growth + 1_000);
             prop_assert_eq!(open(Kind::Blob, &key(), &sealed).unwrap().0, body);
@@ -378,7 +459,7 @@ mod tests {
 
         #[test]
         fn one_flipped_bit_is_damage_or_a_newer_version(body in proptest::collection::vec(any::<u8>(), 0..900), at in any::<prop::sample::Index>(), bit in 0u8..8) {
-            let mut object = seal(Kind::Ledger, &body).to_vec();
+            let mut object = seal(Kind::Ledger, &key(), &body).to_vec();
             let at = at.index(object.len());
             object[at] ^= 1 << bit;
             let outcome = open(Kind::Ledger, &key(), &object.into());
@@ -388,7 +469,7 @@ mod tests {
 
         #[test]
         fn a_cut_object_is_damage(body in proptest::collection::vec(any::<u8>(), 0..900), keep in any::<prop::sample::Index>()) {
-            let object = seal(Kind::Ledger, &body);
+            let object = seal(Kind::Ledger, &key(), &body);
             let cut = object.slice(..keep.index(object.len()));
             let damaged = matches!(open(Kind::Ledger, &key(), &cut), Err(Error::Damaged { .. }));
             prop_assert!(damaged);
@@ -404,9 +485,9 @@ mod tests {
     fn a_large_body_is_compressed_where_parts_of_it_shrink() {
         let mut noise = vec![0; 1 << 20];
         blake3::Hasher::new().finalize_xof().fill(&mut noise);
-        assert_eq!(seal(Kind::Blob, &noise).len(), HEADER + noise.len());
+        assert_eq!(seal(Kind::Blob, &key(), &noise).len(), HEADER + noise.len());
         noise[400_000..].fill(7);
-        assert!(seal(Kind::Blob, &noise).len() < 420_000);
+        assert!(seal(Kind::Blob, &key(), &noise).len() < 420_000);
     }
 
     #[test]
@@ -414,7 +495,7 @@ mod tests {
         let mut body = vec![0; 40_000];
         blake3::Hasher::new().finalize_xof().fill(&mut body);
         let sealed = |body: &[u8], worth| {
-            let sealed = Unsealed::new(Kind::Blob, body).seal_and_keep(&Spare::default(), worth);
+            let sealed = Unsealed::new(Kind::Blob, body).seal_and_keep(&key(), &Spare::default(), worth);
             assert_eq!(open(Kind::Blob, &key(), &sealed).unwrap().0, body);
             sealed.len()
         };
@@ -431,7 +512,7 @@ mod tests {
         blake3::Hasher::new().finalize_xof().fill(&mut noise);
         let mut chunk = Unsealed::new(Kind::Blob, &noise);
         assert_eq!(chunk.name(), BlobHash::of(&noise));
-        let sealed = chunk.seal();
+        let sealed = chunk.seal(&key());
         assert_eq!(sealed[7], Codec::Hashed as u8);
         assert_eq!(open(Kind::Blob, &key(), &sealed).unwrap().0, noise);
         for at in [3, 9, 30, HEADER, sealed.len() - 1] {
@@ -443,18 +524,18 @@ mod tests {
 
     #[test]
     fn a_newer_layout_says_so() {
-        let mut object = seal(Kind::Manifest, b"x").to_vec();
+        let mut object = seal(Kind::Manifest, &key(), b"x").to_vec();
         object[4] = 9;
         let err = open(Kind::Manifest, &key(), &object.into()).unwrap_err();
         assert_eq!(
             err.to_string(),
-            "`sessions/s/manifest` was written by layout 9; this one reads layouts up to 1"
+            "`sessions/s/manifest` was written by layout 9; this one reads layouts up to 2"
         );
     }
 
     #[test]
     fn another_kind_of_object_is_refused() {
-        let object = seal(Kind::Manifest, b"x");
+        let object = seal(Kind::Manifest, &key(), b"x");
         let err = open(Kind::Ledger, &key(), &object).unwrap_err();
         assert!(err.to_string().contains("another kind of object"), "{err}");
     }

@@ -164,7 +164,7 @@ impl fmt::Display for PartId {
 }
 
 /// A mark that a writer leaves in an object to recognise its own write later.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Nonce(pub u64);
 
 impl Nonce {

@@ -15,6 +15,7 @@ use crate::{
     envelope::{self, Kind},
     error::Error,
     ids::{Nonce, WorkerId},
+    key::Key,
     launch::LogSpan,
     mutation::{Rule, is_broken},
     results::ResultRef,
@@ -143,22 +144,57 @@ pub struct Counts {
 pub struct Ledger {
     /// Recognises the last writer's own write.
     pub write: Nonce,
+    /// The mark of the segment whose tasks these are. Another segment may come to have the same number, where the first one
+    /// is gone.
+    #[serde(default)]
+    pub segment: Nonce,
+    /// Counts the writes, so that an older copy that was put back is noticed.
+    #[serde(default)]
+    pub revision: u64,
     /// One state a task, in the part's order.
     pub tasks: Vec<TaskState>,
 }
 
 impl Ledger {
-    /// A ledger for a part of `len` tasks that nobody has touched.
-    pub fn new(len: usize) -> Self {
-        Self { write: Nonce(0), tasks: vec![TaskState::Pending(History::default()); len] }
+    /// A ledger for a part of `len` tasks of this segment that nobody has touched.
+    pub fn new(segment: Nonce, len: usize) -> Self {
+        Self { write: Nonce(0), segment, revision: 0, tasks: vec![TaskState::Pending(History::default()); len] }
     }
 
-    /// The object to store.
+    /// Whether these are the states of `len` tasks of this segment.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] with what it is instead.
+    pub fn belongs_to(&self, key: &Key, segment: Nonce, len: usize) -> Result<(), Error> {
+        let detail = if self.segment != segment {
+            "it belongs to another segment of this number, whose tasks are gone"
+        } else if self.tasks.len() != len {
+            "it does not fit its segment"
+        } else {
+            return Ok(());
+        };
+        Err(Error::Damaged { key: key.to_string(), detail: detail.into() })
+    }
+
+    /// Whether it is at least of this revision.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] for an older state, which somebody put back.
+    pub fn follows(&self, key: &Key, revision: u64) -> Result<(), Error> {
+        if self.revision >= revision {
+            return Ok(());
+        }
+        let (old, new) = (self.revision, revision);
+        let detail = format!("its state {old} was put back in the place of its state {new}");
+        Err(Error::Damaged { key: key.to_string(), detail })
+    }
+
+    /// The object to store under this key.
     ///
     /// # Errors
     /// [`Error::Internal`] only.
-    pub fn sealed(&self) -> Result<Bytes, Error> {
-        let mut object = BytesMut::from(envelope::encode(Kind::Ledger, self)?);
+    pub fn sealed(&self, key: &Key) -> Result<Bytes, Error> {
+        let mut object = BytesMut::from(envelope::encode(Kind::Ledger, key, self)?);
         let (counts, quiet) = (self.counts(), QUIET as usize);
         let fits = |len: usize| {
             let len = len as u64;

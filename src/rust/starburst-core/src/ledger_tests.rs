@@ -96,7 +96,7 @@ fn attempt_of(task: &TaskState) -> u32 {
 proptest! {
     #[test]
     fn no_step_loses_or_adds_a_task(steps in proptest::collection::vec(step(), 0..60)) {
-        let mut ledger = Ledger::new(6);
+        let mut ledger = Ledger::new(Nonce(1), 6);
         for step in &steps {
             apply(&mut ledger, step);
             prop_assert_eq!(ledger.counts().total(), 6);
@@ -105,7 +105,7 @@ proptest! {
 
     #[test]
     fn attempts_never_go_down_and_a_value_is_for_ever(steps in proptest::collection::vec(step(), 0..80)) {
-        let mut ledger = Ledger::new(6);
+        let mut ledger = Ledger::new(Nonce(1), 6);
         let mut values: HashMap<usize, TaskState> = HashMap::new();
         for step in &steps {
             let before: Vec<u32> = ledger.tasks.iter().map(attempt_of).collect();
@@ -124,7 +124,7 @@ proptest! {
 
     #[test]
     fn only_the_holder_of_the_attempt_can_end_a_task(steps in proptest::collection::vec(step(), 0..40), w in 0u8..3, place in 0usize..6, attempt in 0u32..5) {
-        let mut ledger = Ledger::new(6);
+        let mut ledger = Ledger::new(Nonce(1), 6);
         for step in &steps {
             apply(&mut ledger, step);
         }
@@ -137,7 +137,7 @@ proptest! {
 
     #[test]
     fn two_claims_never_share_a_task(mosts in proptest::collection::vec((0u8..3, 0usize..4), 0..9)) {
-        let mut ledger = Ledger::new(6);
+        let mut ledger = Ledger::new(Nonce(1), 6);
         let mut hands: HashMap<u8, Vec<usize>> = HashMap::new();
         for (w, most) in mosts {
             let hand = hands.entry(w).or_default();
@@ -153,12 +153,12 @@ proptest! {
 
     #[test]
     fn a_ledger_is_read_back(steps in proptest::collection::vec(step(), 0..40)) {
-        let mut ledger = Ledger::new(6);
+        let mut ledger = Ledger::new(Nonce(1), 6);
         for step in &steps {
             apply(&mut ledger, step);
         }
         let key = SessionKeys::new(SessionId::parse("s").unwrap()).ledger(PartId(1));
-        let object = ledger.sealed().unwrap();
+        let object = ledger.sealed(&key).unwrap();
         prop_assert_eq!(may_hold_endings(object.len() as u64), ledger.counts().ended() > 0);
         prop_assert_eq!(may_hold_waiting(object.len() as u64), ledger.counts().pending > 0);
         prop_assert_eq!(envelope::decode::<Ledger>(Kind::Ledger, &key, &object).unwrap().0, ledger);
@@ -167,7 +167,7 @@ proptest! {
 
 #[test]
 fn a_claim_whose_answer_was_lost_is_taken_up_again() {
-    let mut ledger = Ledger::new(3);
+    let mut ledger = Ledger::new(Nonce(1), 3);
     let lost = ledger.claim(&worker(0), 2, &[]);
     assert_eq!(ledger.claim(&worker(0), 0, &[]), lost);
     assert_eq!(ledger.claim(&worker(0), 0, &[0, 1]), []);
@@ -175,7 +175,7 @@ fn a_claim_whose_answer_was_lost_is_taken_up_again() {
 
 #[test]
 fn a_task_whose_workers_die_fails_with_the_reason_after_its_last_attempt() {
-    let mut ledger = Ledger::new(1);
+    let mut ledger = Ledger::new(Nonce(1), 1);
     for attempt in 1..=MAX_ATTEMPTS {
         assert_eq!(ledger.claim(&worker(0), 1, &[]), [Claim { place: 0, attempt }]);
         let judged = ledger.claims_of(&worker(0));
@@ -195,7 +195,7 @@ fn a_task_whose_workers_die_fails_with_the_reason_after_its_last_attempt() {
 
 #[test]
 fn a_released_task_keeps_its_attempts() {
-    let mut ledger = Ledger::new(1);
+    let mut ledger = Ledger::new(Nonce(1), 1);
     let claim = ledger.claim(&worker(0), 1, &[])[0];
     ledger.release(&worker(0), claim);
     assert_eq!(ledger.tasks[0], TaskState::Pending(History { attempt: 1, ..History::default() }));
@@ -203,7 +203,7 @@ fn a_released_task_keeps_its_attempts() {
 
 #[test]
 fn a_zombie_cannot_end_what_was_taken_over() {
-    let mut ledger = Ledger::new(1);
+    let mut ledger = Ledger::new(Nonce(1), 1);
     let (zombie, heir) = (worker(0), worker(1));
     let old = ledger.claim(&zombie, 1, &[])[0];
     let judged = ledger.claims_of(&zombie);
@@ -216,7 +216,7 @@ fn a_zombie_cannot_end_what_was_taken_over() {
 
 #[test]
 fn what_a_worker_claimed_after_it_was_judged_dead_stays_its_own() {
-    let mut ledger = Ledger::new(2);
+    let mut ledger = Ledger::new(Nonce(1), 2);
     let who = worker(0);
     ledger.claim(&who, 1, &[]);
     let judged = ledger.claims_of(&who);

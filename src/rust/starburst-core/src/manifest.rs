@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// The protocol this code speaks. A worker refuses a session made for another.
-pub const PROTOCOL_VERSION: u32 = 1;
+pub const PROTOCOL_VERSION: u32 = 2;
 
 /// Who keeps a session alive.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

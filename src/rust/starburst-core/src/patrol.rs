@@ -13,7 +13,7 @@ use crate::{
     mutation::{Rule, is_broken},
     pace::Pace,
     store::{ETag, Store, StoreError},
-    update::{self, Versioned},
+    update::{self, Shape, Versioned},
 };
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -184,9 +184,10 @@ impl Patrol {
             (taken > 0).then_some(())
         };
         let key = on.keys.ledger(part);
+        let must_be = (Shape::of(&seen.value), false);
         let seen = Some(seen.clone());
         let (done, ledger) =
-            update::update(on.store, on.ids, &key, seen, || None, take_back).await?;
+            update::update_ledger(on.store, on.ids, &key, seen, must_be, take_back).await?;
         Ok(done.map(|()| ledger))
     }
 }

@@ -104,6 +104,8 @@ pub struct SegmentFrames {
 pub struct Part {
     /// Which.
     pub id: PartId,
+    /// The mark of its segment, which its ledger has too.
+    pub segment: Nonce,
     /// What its tasks are.
     pub tasks: Vec<TaskHeader>,
     /// What all tasks of the segment share.
@@ -122,13 +124,13 @@ pub struct Segment {
 }
 
 impl Segment {
-    /// The object to store.
+    /// The object to store under this key.
     ///
     /// # Errors
     /// [`Error::Internal`] only.
-    pub fn encode(&self) -> Result<Bytes, Error> {
-        let index = envelope::encode(Kind::SegmentIndex, &self.index)?;
-        let frames = envelope::encode(Kind::SegmentFrames, &self.frames)?;
+    pub fn encode(&self, key: &Key) -> Result<Bytes, Error> {
+        let index = envelope::encode(Kind::SegmentIndex, key, &self.index)?;
+        let frames = envelope::encode(Kind::SegmentFrames, key, &self.frames)?;
         let mut object = BytesMut::from(index);
         object.extend_from_slice(&frames);
         let parts = self.index.parts.len() as u64 % LISTED;
@@ -157,6 +159,7 @@ impl Segment {
     pub fn into_parts(self, number: u64) -> Vec<Part> {
         let part = |(id, range): (PartId, Range<usize>)| Part {
             id,
+            segment: self.index.write,
             tasks: self.index.tasks.get(range.clone()).unwrap_or_default().to_vec(),
             common: self.frames.common.clone(),
             payloads: self.frames.payloads.get(range).unwrap_or_default().to_vec(),
@@ -223,7 +226,7 @@ mod tests {
                 frames: SegmentFrames { common, payloads },
             };
             let key = SessionKeys::new(SessionId::parse("s").unwrap()).segment(0);
-            let object = segment.encode().unwrap();
+            let object = segment.encode(&key).unwrap();
             prop_assert_eq!(listed_parts(object.len() as u64).unwrap_or(0), segment.index.parts.len() as u64);
             prop_assert_eq!(Segment::decode(&key, &object).unwrap(), segment.clone());
             prop_assert_eq!(Segment::decode_index(&key, &object).unwrap(), segment.index.clone());

@@ -26,8 +26,8 @@ pub trait Record: Serialize + DeserializeOwned + Clone + Send + Sync {
     ///
     /// # Errors
     /// [`Error::Internal`] only.
-    fn sealed(&self) -> Result<Bytes, Error> {
-        envelope::encode(Self::KIND, self)
+    fn sealed(&self, key: &Key) -> Result<Bytes, Error> {
+        envelope::encode(Self::KIND, key, self)
     }
 }
 
@@ -38,9 +38,10 @@ impl Record for Ledger {
     }
     fn set_write(&mut self, nonce: Nonce) {
         self.write = nonce;
+        self.revision = self.revision.saturating_add(1);
     }
-    fn sealed(&self) -> Result<Bytes, Error> {
-        Ledger::sealed(self)
+    fn sealed(&self, key: &Key) -> Result<Bytes, Error> {
+        Ledger::sealed(self, key)
     }
 }
 
@@ -78,6 +79,49 @@ pub async fn read<T: Record>(store: &dyn Store, key: &Key) -> Result<Option<Vers
     }
 }
 
+/// What a ledger must be: read before it is changed, a copy of another one or an older one is an error.
+#[derive(Debug, Clone, Copy)]
+pub struct Shape {
+    /// The mark of its segment.
+    pub segment: Nonce,
+    /// How many tasks it has.
+    pub len: usize,
+    /// The revision that was seen last.
+    pub least: u64,
+}
+
+impl Shape {
+    /// The shape of what a ledger that was read becomes.
+    pub fn of(ledger: &Ledger) -> Self {
+        Self { segment: ledger.segment, len: ledger.tasks.len(), least: ledger.revision }
+    }
+
+    /// Checks a ledger that was read under this key.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`].
+    pub fn check(&self, key: &Key, ledger: &Ledger) -> Result<(), Error> {
+        ledger.belongs_to(key, self.segment, self.len)?;
+        ledger.follows(key, self.least)
+    }
+}
+
+/// Changes a ledger as [`update`] does. With `may_begin` it is made where there is none.
+///
+/// # Errors
+/// As [`update`]; and [`Error::Damaged`] for a ledger of another shape.
+pub async fn update_ledger<R>(
+    store: &dyn Store,
+    ids: &dyn Ids,
+    key: &Key,
+    seen: Option<Versioned<Ledger>>,
+    (shape, may_begin): (Shape, bool),
+    change: impl FnMut(&mut Ledger) -> Option<R>,
+) -> Result<(Option<R>, Versioned<Ledger>), Error> {
+    let missing = || may_begin.then(|| Ledger::new(shape.segment, shape.len));
+    update_checked(store, ids, key, seen, missing, |ledger| shape.check(key, ledger), change).await
+}
+
 /// Changes a record, starting from what the caller saw last; `change` says what it did, or that there is
 /// nothing to do. It runs again on a newer state whenever the write lost a race. Returns what was done, and
 /// the record as it is then.
@@ -92,6 +136,18 @@ pub async fn update<T: Record, R>(
     key: &Key,
     seen: Option<Versioned<T>>,
     missing: impl Fn() -> Option<T>,
+    change: impl FnMut(&mut T) -> Option<R>,
+) -> Result<(Option<R>, Versioned<T>), Error> {
+    update_checked(store, ids, key, seen, missing, |_| Ok(()), change).await
+}
+
+async fn update_checked<T: Record, R>(
+    store: &dyn Store,
+    ids: &dyn Ids,
+    key: &Key,
+    seen: Option<Versioned<T>>,
+    missing: impl Fn() -> Option<T>,
+    check: impl Fn(&T) -> Result<(), Error>,
     mut change: impl FnMut(&mut T) -> Option<R>,
 ) -> Result<(Option<R>, Versioned<T>), Error> {
     let mut seen = seen;
@@ -106,13 +162,14 @@ pub async fn update<T: Record, R>(
                 },
             },
         };
+        check(&current.value)?;
         let mut next = current.value.clone();
         let Some(done) = change(&mut next) else {
             return Ok((None, current));
         };
         let mine = Nonce::fresh(ids);
         next.set_write(mine);
-        let body = next.sealed()?;
+        let body = next.sealed(key)?;
         if let Some(etag) = put(store, key, body, current.etag.as_ref()).await? {
             return Ok((Some(done), Versioned { value: next, etag: Some(etag) }));
         }

@@ -22,7 +22,7 @@ use std::{fmt::Debug, time::Duration};
 
 fn is_read_back<T: Serialize + DeserializeOwned + PartialEq + Debug>(kind: Kind, value: &T) {
     let key = SessionKeys::new(SessionId::parse("s").unwrap()).manifest();
-    let object = encode(kind, value).unwrap();
+    let object = encode(kind, &key, value).unwrap();
     assert_eq!(&decode::<T>(kind, &key, &object).unwrap().0, value);
 }
 

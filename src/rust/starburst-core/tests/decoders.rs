@@ -61,6 +61,7 @@ fn is_bounded(data: &[u8]) {
 fn valid() -> Vec<Vec<u8>> {
     let mut all = Vec::new();
     for (kind, key, object) in samples::all() {
+        let key = samples::bound_to(kind, &key);
         let (body, rest) = open(kind, &key, &object).unwrap();
         if kind == Kind::SegmentIndex {
             let (frames, _) = open(Kind::SegmentFrames, &key, &rest).unwrap();
@@ -139,10 +140,11 @@ fn valid_objects_are_bounded() {
 
 /// An object with a right checksum, whatever its header says of its body.
 fn framed(codec: u8, body_len: u64, stored: &[u8]) -> Bytes {
-    let mut object = b"SBST\x01\0".to_vec();
+    let mut object = b"SBST\x02\0".to_vec();
     object.extend([Kind::Blob as u8, codec]);
     object.extend(body_len.to_le_bytes());
     object.extend((stored.len() as u64).to_le_bytes());
+    object.extend(&blake3::hash(samples::at::blob().as_str().as_bytes()).as_bytes()[..16]);
     let sum = blake3::Hasher::new().update(&object).update(stored).finalize();
     object.extend(sum.as_bytes());
     object.extend(stored);
@@ -199,7 +201,7 @@ fn what_is_opened_takes_its_own_length() {
         assert!(took <= len as usize + SMALL, "{took}");
     }
     for body in [vec![0; 30 << 20], samples::blob()] {
-        let sealed = seal(Kind::Blob, &body);
+        let sealed = seal(Kind::Blob, &samples::at::blob(), &body);
         let (took, refused) = opened(&sealed);
         assert_eq!(refused, None);
         assert!(took <= body.len() + SMALL && took <= GROWTH * sealed.len() + SLACK + SMALL);
@@ -243,7 +245,7 @@ fn false_lengths_in_a_body_ask_for_little() {
 /// Reads a body, which must be a valid one.
 fn is_read<T: DeserializeOwned>(body: &[u8]) {
     let took = peak(|| {
-        let object = seal(Kind::Blob, body);
+        let object = seal(Kind::Blob, &samples::at::blob(), body);
         decode::<T>(Kind::Blob, &samples::at::blob(), &object).map(|_| ()).unwrap();
     });
     assert!(took <= PER_BYTE * body.len() + BASE, "{took} for {}", body.len());
@@ -260,9 +262,9 @@ fn the_smallest_values_are_bounded() {
     let hash = [&b"\xdc\x00\x20"[..], &[0; 32]].concat();
     is_read::<SegmentIndex>(&many(b"\x96\x00\xa1c\x00\x00\x91\x01", b"\x91\x00"));
     is_read::<SegmentFrames>(&many(b"\x92\xc0", b"\x81\x00\x90"));
-    is_read::<Ledger>(&many(b"\x92\x00", b"\x81\x00\x92\x00\x00"));
+    is_read::<Ledger>(&many(b"\x94\x00\x00\x00", b"\x81\x00\x92\x00\x00"));
     is_read::<Ledger>(&many(
-        b"\x92\x00",
+        b"\x94\x00\x00\x00",
         b"\x81\x02\x97\x81\x00\x81\x00\x90\xc0\x00\x00\x00\x00\xc0",
     ));
     is_read::<ResultBatch>(&many(b"\x91", b"\x81\x00\x90"));
@@ -276,7 +278,7 @@ fn a_nest_is_passed_over_or_refused() {
     let read = |depth: usize, nest: &[u8]| {
         let body = [b"\x82\xa4beat\x07\xa7unknown", &nest.repeat(depth)[..], b"\xc0"].concat();
         is_bounded(&body);
-        let object = seal(Kind::Heartbeat, &body);
+        let object = seal(Kind::Heartbeat, &samples::keys().owner(), &body);
         decode::<OwnerBeat>(Kind::Heartbeat, &samples::keys().owner(), &object)
             .map(|(beat, _)| beat)
     };
@@ -293,7 +295,7 @@ fn a_batch_of_equal_results_is_read_back() {
     let zeros = Payload::Inline(vec![0; 60_000].into());
     let chunk = Payload::Blobs { len: 1, chunks: vec![BlobHash::of(b"x"); 30] };
     let payloads: Vec<Payload> = [zeros, chunk].iter().cycle().take(400).cloned().collect();
-    let object = encode(Kind::Results, &payloads).unwrap();
+    let object = encode(Kind::Results, &samples::at::results(), &payloads).unwrap();
     assert!(object.len() < 300_000, "{}", object.len());
     let back: Vec<Payload> = decode(Kind::Results, &samples::at::results(), &object).unwrap().0;
     assert!(back == payloads);

@@ -61,7 +61,7 @@ fn decode<T: DeserializeOwned>(kind: Kind, object: &Bytes) -> Option<T> {
 }
 
 fn each<T: DeserializeOwned>(kind: Kind, data: &[u8], look: impl Fn(&T)) {
-    for object in [Bytes::copy_from_slice(data), envelope::seal(kind, data)] {
+    for object in [Bytes::copy_from_slice(data), envelope::seal(kind, &keys().manifest(), data)] {
         if let Some(value) = decode(kind, &object) {
             look(&value);
         }
@@ -73,12 +73,12 @@ pub fn envelope(data: &[u8]) {
     let (key, object) = (keys().manifest(), Bytes::copy_from_slice(data));
     for kind in KINDS {
         if let Some((body, rest)) = read_or_refused(envelope::open(kind, &key, &object)) {
-            let again = envelope::open(kind, &key, &envelope::seal(kind, &body)).unwrap();
+            let again = envelope::open(kind, &key, &envelope::seal(kind, &key, &body)).unwrap();
             assert_eq!(again, (body, Bytes::new()));
             assert!(rest.len() < data.len());
         }
     }
-    let sealed = envelope::seal(Kind::Blob, data);
+    let sealed = envelope::seal(Kind::Blob, &key, data);
     assert_eq!(envelope::open(Kind::Blob, &key, &sealed).unwrap().0, data);
 }
 
@@ -90,8 +90,8 @@ pub fn segment(data: &[u8]) {
     if let Some((at, bodies)) = data.split_first_chunk::<2>() {
         let at = usize::from(u16::from_le_bytes(*at)).min(bodies.len());
         let (index, frames) = bodies.split_at(at);
-        let mut object = BytesMut::from(envelope::seal(Kind::SegmentIndex, index));
-        object.extend_from_slice(&envelope::seal(Kind::SegmentFrames, frames));
+        let mut object = BytesMut::from(envelope::seal(Kind::SegmentIndex, &key, index));
+        object.extend_from_slice(&envelope::seal(Kind::SegmentFrames, &key, frames));
         objects.push(object.freeze());
     }
     for object in objects {
@@ -189,7 +189,7 @@ pub fn signals(data: &[u8]) {
 /// What is stored of an environment. Needs become names of files and parts of addresses, so their reader checks them.
 pub fn environment(data: &[u8]) {
     let key = EnvironmentKeys::new(EnvironmentId::from_hash(&[7; 32])).needs();
-    for object in [Bytes::copy_from_slice(data), envelope::seal(Kind::Needs, data)] {
+    for object in [Bytes::copy_from_slice(data), envelope::seal(Kind::Needs, &key, data)] {
         match Needs::open(&key, &object) {
             Ok(needs) => {
                 needs.id();

@@ -119,7 +119,7 @@ mod tests {
     }
 
     fn ledger(ends: &[Option<ResultRef>]) -> Ledger {
-        let mut ledger = Ledger::new(ends.len());
+        let mut ledger = Ledger::new(crate::ids::Nonce(1), ends.len());
         for (task, at) in ledger.tasks.iter_mut().zip(ends) {
             if let Some(at) = at {
                 *task = TaskState::Ended(Box::new(Ended {

@@ -1,7 +1,8 @@
 //! What this client knows of the session's tasks: a copy of the ledgers, and where each task is in them.
 use crate::{
     error::Error,
-    ids::{ClientId, PartId, TaskId, WorkerId},
+    ids::{ClientId, Nonce, PartId, TaskId, WorkerId},
+    key::Key,
     ledger::{Counts, Ended, Ending, Ledger, TaskState},
     segment::{SegmentIndex, TaskHeader},
     update::Versioned,
@@ -32,6 +33,8 @@ pub enum Known {
 pub(super) struct View {
     pub(super) client: ClientId,
     pub(super) first: u64,
+    /// The mark of the segment.
+    pub(super) segment: Nonce,
     pub(super) headers: Arc<[TaskHeader]>,
     pub(super) ledger: Option<Arc<Versioned<Ledger>>>,
     pub(super) counts: Counts,
@@ -90,7 +93,8 @@ impl Board {
             self.open.insert(id);
             let headers = index.tasks.get(range).unwrap_or_default().into();
             let client = index.client.clone();
-            self.parts.insert(id, View { client, first, headers, ledger: None, counts });
+            let segment = index.write;
+            self.parts.insert(id, View { client, first, segment, headers, ledger: None, counts });
         }
     }
 
@@ -98,14 +102,22 @@ impl Board {
         self.parts.contains_key(&PartId::new(number, 0))
     }
 
-    /// Takes in a ledger. `false` when it does not fit its segment.
-    pub(super) fn add_ledger(&mut self, id: PartId, ledger: Versioned<Ledger>) -> bool {
+    /// Takes in a ledger that was read under this key.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] when it is not the ledger of its part, or older than one that was taken in.
+    pub(super) fn add_ledger(
+        &mut self,
+        key: &Key,
+        id: PartId,
+        ledger: Versioned<Ledger>,
+    ) -> Result<(), Error> {
         let Some(view) = self.parts.get_mut(&id) else {
-            return false;
+            let detail = "it belongs to no segment that is known".into();
+            return Err(Error::Damaged { key: key.to_string(), detail });
         };
-        if ledger.value.tasks.len() != view.headers.len() {
-            return false;
-        }
+        ledger.value.belongs_to(key, view.segment, view.headers.len())?;
+        ledger.value.follows(key, view.ledger.as_ref().map_or(0, |l| l.value.revision))?;
         let counts = ledger.value.counts();
         self.counts.pending = self.counts.pending + counts.pending - view.counts.pending;
         self.counts.claimed = self.counts.claimed + counts.claimed - view.counts.claimed;
@@ -119,7 +131,7 @@ impl Board {
         } else {
             self.open.insert(id);
         }
-        true
+        Ok(())
     }
 
     pub(super) fn next_number(&self) -> u64 {

@@ -14,7 +14,7 @@ use crate::{
     patrol::Verdict,
     segment::Segment,
     store::{Store, StoreError},
-    update,
+    update::{self, Shape},
     worker::pulse,
 };
 use futures_util::stream::{self, StreamExt};
@@ -68,30 +68,32 @@ impl Client {
         change: impl Fn(&mut Ledger, usize) -> bool,
     ) -> Result<usize, Error> {
         self.flush().await?;
-        let mut places: BTreeMap<PartId, (usize, Vec<usize>)> = BTreeMap::new();
+        let mut places: BTreeMap<PartId, (Shape, Vec<usize>)> = BTreeMap::new();
         {
             let board = self.board.lock();
             for id in ids {
                 let no_task = || Error::NoTask { task: id.clone() };
                 let (part, place) = board.find(id).ok_or_else(no_task)?;
-                let len = board.part(part).map_or(0, |view| view.headers.len());
-                places.entry(part).or_insert((len, Vec::new())).1.push(place);
+                let view = board.part(part).ok_or_else(no_task)?;
+                let least = view.ledger.as_ref().map_or(0, |ledger| ledger.value.revision);
+                let shape = Shape { segment: view.segment, len: view.headers.len(), least };
+                places.entry(part).or_insert((shape, Vec::new())).1.push(place);
             }
         }
         let (mut count, mut interrupted) = (0, BTreeSet::new());
-        for (part, (len, places)) in places {
+        for (part, (shape, places)) in places {
             let key = self.keys.ledger(part);
             let (store, ids) = (&*self.deps.store, &*self.deps.ids);
-            let missing = || Some(Ledger::new(len));
             // A look that is under way must not put an older ledger over this one.
             let _looking = self.looking.lock().await;
-            let changed = update::update(store, ids, &key, None, missing, |ledger: &mut Ledger| {
+            let change_all = |ledger: &mut Ledger| {
                 let at = |place: &usize| ledger.workers_at(*place).cloned().collect::<Vec<_>>();
                 let holders: Vec<WorkerId> = places.iter().flat_map(at).collect();
                 let changed = places.iter().filter(|place| change(ledger, **place)).count();
                 (changed > 0).then_some((changed, holders))
-            });
-            let (done, ledger) = changed.await?;
+            };
+            let (done, ledger) =
+                update::update_ledger(store, ids, &key, None, (shape, true), change_all).await?;
             if let Some((changed, holders)) = done {
                 count += changed;
                 interrupted.extend(holders);

@@ -240,7 +240,7 @@ impl Client {
             client: config.client,
             travel: config.travel,
         };
-        let body = envelope::encode(Kind::Manifest, &manifest)?;
+        let body = envelope::encode(Kind::Manifest, &key, &manifest)?;
         // The id is fresh: an object that is there is ours.
         let etag = pulse::overwrite(&*deps.store, &key, body, None).await?;
         Ok(Self::start(deps, id, false, Versioned { value: manifest, etag: Some(etag) }))
@@ -422,8 +422,8 @@ impl Client {
         loop {
             beat += 1;
             let owner = crate::heartbeat::OwnerBeat { beat };
-            if let Ok(body) = envelope::encode(Kind::Heartbeat, &owner) {
-                let key = self.keys.owner();
+            let key = self.keys.owner();
+            if let Ok(body) = envelope::encode(Kind::Heartbeat, &key, &owner) {
                 etag = pulse::overwrite(&*self.deps.store, &key, body, etag.take()).await.ok();
             }
             // Seen by every look of a worker, unless it is late.

@@ -281,18 +281,19 @@ impl Client {
 
     /// Puts a segment under the first number that is free.
     async fn append(&self, next: &mut Unsettled) -> Result<(), Error> {
-        let body = next.segment.encode()?;
         loop {
             let key = self.keys.segment(next.number);
-            match self.deps.store.create(&key, body.clone()).await {
+            match self.deps.store.create(&key, next.segment.encode(&key)?).await {
                 Ok(_) => return Ok(()),
                 Err(StoreError::AlreadyExists { .. } | StoreError::Unanswered { .. }) => {}
                 Err(other) => return Err(other.into()),
             }
             match self.deps.store.get(&key).await {
                 Ok(object) => {
-                    let there = Segment::decode_index(&key, &object.body)?;
-                    if there.write == next.segment.index.write && !is_broken(Rule::SegmentNonce) {
+                    // One that cannot be read is another's, and keeps its number.
+                    let there = Segment::decode_index(&key, &object.body).ok();
+                    let ours = there.is_some_and(|there| there.write == next.segment.index.write);
+                    if ours && !is_broken(Rule::SegmentNonce) {
                         // An earlier try got through and only its answer was lost.
                         return Ok(());
                     }

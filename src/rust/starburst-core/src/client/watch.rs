@@ -129,11 +129,7 @@ impl Client {
         if let Some(view) = board.part(part).filter(|view| view.client == self.id) {
             ahead.note(view.first, view.ledger.as_ref().map(|old| &old.value), &ledger.value);
         }
-        if !board.add_ledger(part, ledger) {
-            let key = self.keys.ledger(part).to_string();
-            return Err(Error::Damaged { key, detail: "it does not fit its segment".into() });
-        }
-        Ok(())
+        board.add_ledger(&self.keys.ledger(part), part, ledger)
     }
 
     async fn discover(&self, tail: &mut Tail) -> Result<bool, Error> {

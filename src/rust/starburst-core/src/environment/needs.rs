@@ -210,8 +210,8 @@ impl Needs {
     ///
     /// # Errors
     /// [`Error::Internal`] only.
-    pub fn sealed(&self) -> Result<bytes::Bytes, Error> {
-        envelope::encode(Kind::Needs, self)
+    pub fn sealed(&self, key: &crate::key::Key) -> Result<bytes::Bytes, Error> {
+        envelope::encode(Kind::Needs, key, self)
     }
 
     /// Reads what [`sealed`](Needs::sealed) wrote.

@@ -63,7 +63,7 @@ pub async fn store(
             return Err(Error::Environment { message });
         }
         on_the_way.push(async move {
-            let sealed = envelope::seal(Kind::LibraryPart, &part);
+            let sealed = envelope::seal(Kind::LibraryPart, &key, &part);
             put(place.store, &key, sealed).await
         });
         if on_the_way.len() >= IN_FLIGHT

@@ -219,8 +219,8 @@ impl Preparation<'_> {
             }
             Err(HostError::Package(message)) => {
                 let failure = Failure { message: message.clone(), at: self.clock.wall() };
-                let body = envelope::encode(Kind::BuildFailure, &failure)?;
                 let key = self.keys.failure(&self.platform);
+                let body = envelope::encode(Kind::BuildFailure, &key, &failure)?;
                 pulse::overwrite(&*self.store, &key, body, None).await?;
                 Err(Error::Environment { message })
             }
@@ -280,7 +280,7 @@ impl Preparation<'_> {
             built_at: self.clock.wall(),
         };
         let key = self.keys.library(&self.platform);
-        parts::put(&*self.store, &key, envelope::encode(Kind::Library, &library)?).await
+        parts::put(&*self.store, &key, envelope::encode(Kind::Library, &key, &library)?).await
     }
 }
 

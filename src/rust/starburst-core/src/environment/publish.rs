@@ -34,12 +34,13 @@ pub async fn publish(
         if let Some(hash) = &need.archive {
             let key = keys.source(hash);
             if store.head(&key).await?.is_none() {
-                let sealed = envelope::seal(Kind::SourceArchive, &archive(hash)?);
+                let sealed = envelope::seal(Kind::SourceArchive, &key, &archive(hash)?);
                 parts::put(store, &key, sealed).await?;
             }
         }
     }
-    let (key, sealed) = (keys.needs(), needs.sealed()?);
+    let key = keys.needs();
+    let sealed = needs.sealed(&key)?;
     let known = look::needs(store, &keys).await.ok();
     if known.as_ref() != Some(needs) {
         pulse::overwrite(store, &key, sealed, None).await?;
@@ -61,7 +62,7 @@ async fn note_use(
     if noted.is_some_and(|noted| at.since(noted) < NOTED_EVERY && noted <= at) {
         return Ok(());
     }
-    let body = envelope::encode(Kind::Use, &Use { at })?;
+    let body = envelope::encode(Kind::Use, &key, &Use { at })?;
     // Another client that notes it at the same moment says the same.
     match pulse::overwrite(store, &key, body, None).await {
         Ok(_) | Err(Error::Internal { .. }) => Ok(()),

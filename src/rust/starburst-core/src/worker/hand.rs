@@ -399,8 +399,8 @@ impl Worker {
     /// Writes near-live conditions, before anything says that their tasks ended.
     async fn write_signals(&mut self, desk: &mut Desk) -> Result<(), Error> {
         if !desk.signals.is_empty() {
-            let body = envelope::encode(Kind::Signals, &desk.signals)?;
             let key = self.keys.signal(desk.id(), &self.me, self.signals);
+            let body = envelope::encode(Kind::Signals, &key, &desk.signals)?;
             match self.deps.store.create(&key, body).await {
                 // The name is ours alone. Without an answer the batch is written again next time.
                 Ok(_) | Err(StoreError::AlreadyExists { .. }) => {}

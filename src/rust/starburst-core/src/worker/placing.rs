@@ -77,8 +77,8 @@ impl Worker {
         }
         if !batch.payloads.is_empty() {
             self.deps.uploads.stored(&chunks).await?;
-            let body = envelope::encode(Kind::Results, &batch)?;
             let key = self.keys.result(desk.id(), &object);
+            let body = envelope::encode(Kind::Results, &key, &batch)?;
             match self.deps.store.create(&key, body).await {
                 // The name is ours alone: a batch that is there already is this one.
                 Ok(_) | Err(StoreError::AlreadyExists { .. }) => {}

@@ -106,8 +106,8 @@ impl Pulse {
             beat.requests = self.store.requests();
             beat.clone()
         };
-        let body = envelope::encode(Kind::Heartbeat, &beat)?;
         let key = self.keys.beat(&beat.worker);
+        let body = envelope::encode(Kind::Heartbeat, &key, &beat)?;
         if let Some(seen) = self.etag.take() {
             match self.store.replace(&key, body.clone(), &seen).await {
                 Ok(etag) => {
@@ -283,13 +283,13 @@ pub async fn disturb(
                 let (mut beat, _) =
                     envelope::decode::<Heartbeat>(Kind::Heartbeat, &key, &object.body)?;
                 beat.disturbed += 1;
-                let body = envelope::encode(Kind::Heartbeat, &beat)?;
+                let body = envelope::encode(Kind::Heartbeat, &key, &beat)?;
                 store.replace(&key, body, &object.etag).await
             }
             Err(StoreError::NotFound { .. }) => {
                 let process = ProcessId { host: String::new(), pid: 0, started: 0 };
                 let beat = first_beat(worker.clone(), process, clock);
-                store.create(&key, envelope::encode(Kind::Heartbeat, &beat)?).await
+                store.create(&key, envelope::encode(Kind::Heartbeat, &key, &beat)?).await
             }
             Err(other) => return Err(other.into()),
         };
@@ -313,8 +313,9 @@ pub async fn write_end(
 ) -> Result<(), Error> {
     // A session that was deleted is written to no more.
     if store.head(&keys.manifest()).await?.is_some() {
-        let body = envelope::encode(Kind::Heartbeat, beat)?;
-        overwrite(store, &keys.end(&beat.worker), body, None).await?;
+        let key = keys.end(&beat.worker);
+        let body = envelope::encode(Kind::Heartbeat, &key, beat)?;
+        overwrite(store, &key, body, None).await?;
     }
     Ok(())
 }

@@ -12,7 +12,7 @@ use crate::{
     segment::{Part, Segment},
     store::{ETag, Store, StoreError},
     tail::{News, Tail},
-    update::{self, Versioned},
+    update::{self, Shape, Versioned},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -83,6 +83,8 @@ pub(super) struct Queue {
     pub(super) listed: BTreeMap<PartId, (ETag, bool)>,
     pub(super) parts: BTreeMap<PartId, Known>,
     loaded: Vec<(u64, Vec<Arc<Part>>)>,
+    /// What the ledgers of the parts must be.
+    shapes: BTreeMap<PartId, Shape>,
     damage: Option<String>,
     rank: u32,
     pub(super) rounds: Rounds,
@@ -122,6 +124,7 @@ impl Queue {
             listed: BTreeMap::new(),
             parts: BTreeMap::new(),
             loaded: Vec::new(),
+            shapes: BTreeMap::new(),
             damage: None,
             rank,
             rounds: Rounds::default(),
@@ -221,6 +224,7 @@ impl Queue {
 
     fn forget(&mut self, id: PartId) {
         self.parts.remove(&id);
+        self.shapes.remove(&id);
         let left: BTreeSet<u64> = self.parts.keys().map(|id| id.segment()).collect();
         self.loaded.retain(|(number, _)| left.contains(number));
     }
@@ -310,6 +314,8 @@ impl Worker {
                         }
                         None => Known::Untouched,
                     };
+                    let shape = Shape { segment: part.segment, len: part.tasks.len(), least: 0 };
+                    self.queue.shapes.insert(part.id, shape);
                     self.queue.parts.entry(part.id).or_insert(known);
                 }
             }
@@ -342,11 +348,11 @@ impl Worker {
     /// Claims from a part that nobody seems to have begun. Where others are untouched too, whoever comes second goes
     /// there, instead of sharing this one.
     async fn begin(&mut self, part: Arc<Part>, claim: usize) -> Result<Option<Hand>, Error> {
-        let mut ledger = Ledger::new(part.tasks.len());
+        let mut ledger = Ledger::new(part.segment, part.tasks.len());
         let claims = ledger.claim(&self.me, claim, &[]);
         ledger.write = Nonce::fresh(&*self.deps.ids);
         let key = self.keys.ledger(part.id);
-        match self.deps.store.create(&key, ledger.sealed()?).await {
+        match self.deps.store.create(&key, ledger.sealed(&key)?).await {
             Ok(etag) => {
                 self.queue.learn(part.id, Versioned { value: ledger, etag: Some(etag) });
                 Ok(Some(Hand { part, claims }))
@@ -449,18 +455,16 @@ impl Worker {
             Some(Known::Read(ledger, _)) => (Some(ledger.clone()), false),
             // As far as is known the ledger begins here; if not, the write says so.
             Some(Known::Untouched) => {
-                (Some(Versioned { value: Ledger::new(len), etag: None }), true)
+                (Some(Versioned { value: Ledger::new(part.segment, len), etag: None }), true)
             }
             Some(Known::Begun { etag, .. }) => (None, etag.is_none()),
             None => (None, true),
         };
-        let missing = || may_begin.then(|| Ledger::new(len));
+        let least = seen.as_ref().map_or(0, |seen| seen.value.revision);
+        let must_be = (Shape { segment: part.segment, len, least }, may_begin);
         let (store, ids) = (&*self.deps.store, &*self.deps.ids);
-        let (claims, ledger) = update::update(store, ids, &key, seen, missing, change).await?;
-        if ledger.value.tasks.len() != len {
-            let detail = "it does not fit its segment".into();
-            return Err(Error::Damaged { key: key.to_string(), detail });
-        }
+        let (claims, ledger) =
+            update::update_ledger(store, ids, &key, seen, must_be, change).await?;
         self.queue.learn(part.id, ledger);
         let (claims, others) = claims.unwrap_or_default();
         // Who was at the same task learns that it is over. It may have left, and then nobody is kept from anything.
@@ -481,7 +485,13 @@ impl Worker {
         };
         match object {
             Ok(Some(object)) => {
-                let (value, _) = envelope::decode(Kind::Ledger, &key, &object.body)?;
+                let (value, _) = envelope::decode::<Ledger>(Kind::Ledger, &key, &object.body)?;
+                let seen = self.queue.parts.get(&id).and_then(Known::ledger);
+                if let Some(shape) = seen.map(|seen| Shape::of(&seen.value)) {
+                    shape.check(&key, &value)?;
+                } else if let Some(shape) = self.queue.shapes.get(&id) {
+                    shape.check(&key, &value)?;
+                }
                 self.queue.learn(id, Versioned { value, etag: Some(object.etag) });
                 Ok(())
             }

@@ -102,17 +102,17 @@ pub(crate) fn part() -> Key {
 
 /// All of them, as today's code stores them.
 pub(crate) fn all() -> Vec<(Kind, Key, bytes::Bytes)> {
+    fn encoded<T: serde::Serialize>(kind: Kind, key: Key, value: &T) -> (Kind, Key, bytes::Bytes) {
+        let object = encode(kind, &key, value).unwrap();
+        (kind, key, object)
+    }
     vec![
-        (Kind::Needs, keys().needs(), encode(Kind::Needs, &needs()).unwrap()),
-        (Kind::Use, keys().used(), encode(Kind::Use, &used()).unwrap()),
-        (Kind::BuildLease, keys().lease(&platform()), encode(Kind::BuildLease, &lease()).unwrap()),
-        (
-            Kind::BuildFailure,
-            keys().failure(&platform()),
-            encode(Kind::BuildFailure, &failure()).unwrap(),
-        ),
-        (Kind::Library, keys().library(&platform()), encode(Kind::Library, &library()).unwrap()),
-        (Kind::SourceArchive, source(), seal(Kind::SourceArchive, ARCHIVE)),
-        (Kind::LibraryPart, part(), seal(Kind::LibraryPart, ARCHIVE)),
+        encoded(Kind::Needs, keys().needs(), &needs()),
+        encoded(Kind::Use, keys().used(), &used()),
+        encoded(Kind::BuildLease, keys().lease(&platform()), &lease()),
+        encoded(Kind::BuildFailure, keys().failure(&platform()), &failure()),
+        encoded(Kind::Library, keys().library(&platform()), &library()),
+        (Kind::SourceArchive, source(), seal(Kind::SourceArchive, &source(), ARCHIVE)),
+        (Kind::LibraryPart, part(), seal(Kind::LibraryPart, &part(), ARCHIVE)),
     ]
 }

@@ -12,7 +12,7 @@ use starburst_core::{
     envelope::{Kind, Unsealed, encode},
     heartbeat::{Heartbeat, OwnerBeat, ProcessId, WorkerState},
     ids::{ClientId, Nonce, ObjectId, PartId, SessionId, WorkerId},
-    key::{Key, SessionKeys},
+    key::{Key, SessionKeys, blob_name},
     launch::LogSpan,
     lead::Lead,
     ledger::{Broken, Ended, Ending, History, Ledger, TaskState},
@@ -182,7 +182,7 @@ pub(crate) fn ledger() -> Ledger {
         ended(broken(Broken::Unreadable), Some(worker()), None),
         TaskState::Cancelled(history(1, 0, None)),
     ];
-    Ledger { write: Nonce(u64::MAX), tasks }
+    Ledger { write: Nonce(u64::MAX), segment: Nonce(77), revision: 12, tasks }
 }
 
 pub(crate) fn results() -> ResultBatch {
@@ -236,8 +236,16 @@ pub(crate) fn raw_blob() -> Vec<u8> {
 /// A chunk as uploads store it.
 fn chunk(body: &[u8]) -> Bytes {
     let mut chunk = Unsealed::new(Kind::Blob, body);
-    chunk.name();
-    chunk.seal()
+    let name = chunk.name();
+    chunk.seal(&blob_name(&name))
+}
+
+/// The key that an object is bound to: a chunk's is its own name, whatever its session.
+pub(crate) fn bound_to(kind: Kind, key: &Key) -> Key {
+    if kind == Kind::Blob {
+        return Key::from_listing(&format!("blobs/{}", key.last())).unwrap();
+    }
+    key.clone()
 }
 
 /// Where the samples are.
@@ -269,21 +277,21 @@ pub(crate) mod at {
 
 /// All of them, as today's code stores them: the kind of the first frame, the name, the object.
 pub(crate) fn all() -> Vec<(Kind, Key, Bytes)> {
+    fn encoded<T: serde::Serialize>(kind: Kind, key: Key, value: &T) -> (Kind, Key, Bytes) {
+        let object = encode(kind, &key, value).unwrap();
+        (kind, key, object)
+    }
     let mut all = vec![
-        (Kind::Manifest, keys().manifest(), encode(Kind::Manifest, &manifest()).unwrap()),
-        (
-            Kind::Manifest,
-            at::manifest_on_ecs(),
-            encode(Kind::Manifest, &manifest_on_ecs()).unwrap(),
-        ),
-        (Kind::Lead, keys().lead(), encode(Kind::Lead, &lead()).unwrap()),
-        (Kind::SegmentIndex, at::segment(), segment().encode().unwrap()),
-        (Kind::Ledger, at::ledger(), ledger().sealed().unwrap()),
-        (Kind::Results, at::results(), encode(Kind::Results, &results()).unwrap()),
-        (Kind::Heartbeat, keys().beat(&worker()), encode(Kind::Heartbeat, &beat()).unwrap()),
-        (Kind::Heartbeat, keys().end(&worker()), encode(Kind::Heartbeat, &end()).unwrap()),
-        (Kind::Heartbeat, keys().owner(), encode(Kind::Heartbeat, &owner()).unwrap()),
-        (Kind::Signals, at::signals(), encode(Kind::Signals, &signals()).unwrap()),
+        encoded(Kind::Manifest, keys().manifest(), &manifest()),
+        encoded(Kind::Manifest, at::manifest_on_ecs(), &manifest_on_ecs()),
+        encoded(Kind::Lead, keys().lead(), &lead()),
+        (Kind::SegmentIndex, at::segment(), segment().encode(&at::segment()).unwrap()),
+        (Kind::Ledger, at::ledger(), ledger().sealed(&at::ledger()).unwrap()),
+        encoded(Kind::Results, at::results(), &results()),
+        encoded(Kind::Heartbeat, keys().beat(&worker()), &beat()),
+        encoded(Kind::Heartbeat, keys().end(&worker()), &end()),
+        encoded(Kind::Heartbeat, keys().owner(), &owner()),
+        encoded(Kind::Signals, at::signals(), &signals()),
         (Kind::Blob, at::blob(), chunk(&blob())),
         (Kind::Blob, at::raw_blob(), chunk(&raw_blob())),
     ];

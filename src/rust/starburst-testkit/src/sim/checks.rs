@@ -31,7 +31,7 @@ pub(super) fn steps(log: &Log, lease: Duration) -> Vec<String> {
             };
             let (ledger, _) = envelope::decode::<Ledger>(Kind::Ledger, key, body).unwrap();
             let before =
-                ledgers.get(key).cloned().unwrap_or_else(|| Ledger::new(ledger.tasks.len()));
+                ledgers.get(key).cloned().unwrap_or_else(|| Ledger::new(ledger.segment, ledger.tasks.len()));
             for (place, (old, new)) in before.tasks.iter().zip(&ledger.tasks).enumerate() {
                 if let Some(what) = broken_rule(old, new, *at, lease, &beats) {
                     violations.push(format!("{:.3} s {key}[{place}]: {what}", at.as_secs_f64()));
