@@ -5,6 +5,8 @@
 #' before, and the packages that were installed for workers and that no session
 #' asked for since; and where [starburst_setup()] was run also stops tasks whose session
 #' has ended, and deletes task definitions that no task uses.
+#' A session whose state is `"damaged"` or `"other version"` is left alone, with
+#' its workers: name it in `session_ids` to delete it.
 #' `starburst_cleanup_ecr()` deletes all but the newest images.
 #'
 #' It looks in the store that `options(starburst.store = )` or
@@ -15,7 +17,9 @@
 #' @inheritParams starburst_setup
 #' @param older_than (number or difftime) Only what has been unused for so long;
 #'   a number is in seconds. Default 7 days. What is left of sessions that were
-#'   deleted goes at any age: nothing uses it.
+#'   deleted goes a day after it was written.
+#' @param session_ids (character or `NULL`) Only these sessions are deleted,
+#'   whatever their state and age, with their results. Default `NULL`.
 #' @param keep (number) How many of the newest images stay. Default 3.
 #' @param ask (logical) Whether to show what goes and ask. A script must give
 #'   `FALSE`.
@@ -46,16 +50,21 @@ starburst_cleanup <- function(
   region = NULL,
   profile = NULL,
   stack = NULL,
-  ask = interactive()
+  ask = interactive(),
+  session_ids = NULL
 ) {
   call <- rlang::current_env()
   missing_ask <- missing(ask)
+  check_characters(session_ids, "session_ids", call)
   seconds <- if (inherits(older_than, "difftime")) as.numeric(older_than, units = "secs") else older_than
   seconds <- check_number(seconds, "older_than", 0, Inf, call)
   check_place(region, profile, stack, call)
   named <- !is.null(region) || !is.null(profile) || !is.null(stack)
   record <- if (named || starburst_is_configured()) account_settings(region, profile, stack, call)
   places <- cleanup_places(record, region)
+  if (!is.null(session_ids)) {
+    return(delete_named(places, session_ids, ask, missing_ask, call))
+  }
   stale <- stale_sessions(places, seconds, call)
   unused <- if (!is.null(record)) clean_account(record, stale$live, seconds, TRUE, call)
   found <- rbind(
@@ -77,8 +86,7 @@ starburst_cleanup <- function(
     return(invisible(found[0L, ]))
   }
   for (session in stale$old) {
-    handle <- unwrap_native(rs_session_attach(session$config, session$id), call)
-    unwrap_native(rs_delete(handle), call)
+    unwrap_native(rs_delete_session(session$config, session$id), call)
   }
   sweep_places(places, FALSE, call)
   for (environment in stale$environments) {
@@ -91,6 +99,30 @@ starburst_cleanup <- function(
     found <- found[kept, ]
   }
   invisible(found)
+}
+
+# Deletes the sessions that the user names, wherever they are.
+delete_named <- function(places, session_ids, ask, missing_ask, call) {
+  found <- list()
+  for (config in places) {
+    for (id in intersect(session_ids, unwrap_native(rs_sessions(config), call)$session_id)) {
+      found[[id]] <- config
+    }
+  }
+  unknown <- setdiff(session_ids, names(found))
+  if (length(unknown)) {
+    abort_input("session_ids", paste(unknown, collapse = ", "), "ids of `starburst_list_sessions()`", call)
+  }
+  gone <- gone_frame("session", names(found))
+  lines <- c("This goes for good:", paste("- the session", names(found)))
+  if (!may_go_on(lines, "Delete?", ask, missing_ask, call)) {
+    say("nothing was deleted")
+    return(invisible(gone[0L, ]))
+  }
+  for (id in names(found)) {
+    unwrap_native(rs_delete_session(found[[id]], id), call)
+  }
+  invisible(gone)
 }
 
 gone_frame <- function(kind, ids) data.frame(kind = rep(kind, length(ids)), id = as.character(ids))
@@ -115,7 +147,8 @@ stale_sessions <- function(places, seconds, call) {
   before <- as.numeric(Sys.time()) - seconds
   for (config in places) {
     rows <- unwrap_native(rs_sessions(config), call)
-    over <- rows$state != "open"
+    # A session that this version cannot use may be at work for somebody else: only its user knows.
+    over <- rows$state %in% c("closed", "expired")
     live <- c(live, rows$session_id[!over])
     for (id in rows$session_id[over & rows$last_activity < before]) {
       old <- c(old, list(list(id = id, config = config)))

@@ -98,31 +98,11 @@ fetch_tasks <- function(handle, ids, cache, call) {
 
 session_errors <- function(handle, call = rlang::caller_env()) {
   unwrap_native(rs_refresh(handle), call)
-  tasks <- unwrap_native(rs_tasks(handle), call)
-  failed <- which(tasks$state == "failed")
-  columns <- unwrap_native(rs_fetch(handle, tasks$id[failed]), call)
-  rows <- lapply(seq_along(failed), function(k) {
-    i <- failed[[k]]
-    left <- fetch_row(columns, k)
-    cnd <- task_condition(left, tasks$id[[i]])
-    data.frame(
-      task_id = tasks$id[[i]],
-      label = tasks$label[[i]],
-      class = class(cnd)[[1]],
-      message = message_of(cnd),
-      attempts = left$attempt,
-      worker = left$worker
-    )
-  })
-  none <- data.frame(
-    task_id = character(),
-    label = character(),
-    class = character(),
-    message = character(),
-    attempts = numeric(),
-    worker = character()
-  )
-  do.call(rbind, c(list(none), rows))
+  failed <- as.data.frame(unwrap_native(rs_failures(handle, Inf), call))
+  broken <- c(worker_lost = "worker_lost", timeout = "timeout", unreadable = "data")
+  ours <- failed$ending != "error"
+  failed$class[ours] <- paste0("starburst_error_", broken[failed$ending[ours]])
+  failed[c("task_id", "label", "class", "message", "attempts", "worker")]
 }
 
 task_log <- function(handle, id, call) {

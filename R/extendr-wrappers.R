@@ -133,6 +133,12 @@ rs_worker_log <- function(handle, worker, bytes) .Call(wrap__rs_worker_log, hand
 # All sessions of a store.
 rs_sessions <- function(config) .Call(wrap__rs_sessions, config)
 
+# Deletes a session by its id, also one that no client can attach to.
+rs_delete_session <- function(config, id) .Call(wrap__rs_delete_session, config, id)
+
+# The last tasks that failed, at most so many, in text: nothing that they left is read.
+rs_failures <- function(handle, most) .Call(wrap__rs_failures, handle, most)
+
 # Deletes what is left of sessions that are gone, or only looks for it; returns their ids.
 rs_sweep <- function(config, look_only) .Call(wrap__rs_sweep, config, look_only)
 

@@ -72,6 +72,24 @@ fleet_stop <- function(fleet, keep = TRUE) {
   invisible(!inherits(stopped, "extendr_error"))
 }
 
+# The session is gone, and nobody deleted it through this fleet: its futures end, and the next one makes a new session.
+fleet_lose <- function(fleet, cnd) {
+  handle <- fleet$handle
+  for (id in ls(fleet$futures)) {
+    f <- fleet$futures[[id]]
+    f[["result"]] <- future_error(f, cnd)
+    f[["state"]] <- "failed"
+  }
+  fleet$futures <- new.env(parent = emptyenv())
+  fleet$signals <- new.env(parent = emptyenv())
+  fleet$alike <- NULL
+  fleet$handle <- NULL
+  if (!is.null(handle)) {
+    # Stops its loops and its workers; there is nothing left to delete.
+    rs_delete(handle)
+  }
+}
+
 # Fetches what has ended, and ends the other futures, so that value() says so instead of waiting.
 fleet_settle_futures <- function(fleet) {
   ids <- ls(fleet$futures)

@@ -181,6 +181,11 @@ result.StarburstFuture <- function(future, ...) {
       await_future(f)
       fetch_row(unwrap_native(rs_fetch(fleet$handle, task)), 1L)
     },
+    starburst_error_not_found = function(cnd) {
+      # The session is gone with its store. The next future of the plan makes another.
+      fleet_lose(fleet, cnd)
+      stop(future_error(f, cnd))
+    },
     starburst_error = function(cnd) stop(future_error(f, cnd))
   )
   take_result(f, left)

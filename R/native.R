@@ -45,7 +45,10 @@ next_step <- function(kind) {
     closed = "results that are there can be collected; for new work open a session with `starburst_session()`",
     environment = "put it right and make a new session; where only the image of the workers changed, call `starburst_rebuild_environment()` first",
     worker_lost = "the log of a worker is shown by `$logs(id)`; memory is the usual cause",
-    data = "stored bytes are not what was written; please report this with the name above",
+    data = paste(
+      "the other tasks and sessions are not affected;",
+      "`starburst_cleanup(session_ids = )` deletes a session that cannot be used any more"
+    ),
     version = "use the same version of starburst, and an R that is not older, on both sides",
     internal = "this is a mistake in starburst; please report it"
   )

@@ -60,12 +60,17 @@
 #'   [StarburstSession]. `starburst_list_sessions()`: a data frame with one row
 #'   a session, oldest first: `session_id`, `created_at` and `last_activity`
 #'   (date-times), `total_tasks`, `pending`, `running`, `completed`, `failed`,
-#'   `cancelled` (counts), `state` (`"open"`, `"expired"` or `"closed"`), `cost`
+#'   `cancelled` (counts), `state` (`"open"`, `"expired"` or `"closed"`;
+#'   `"damaged"` where something of the session cannot be read or is gone;
+#'   `"other version"` where another version of starburst made it; counts and
+#'   times that cannot be known are `NA` then), `cost`
 #'   (USD, as whoever led the session wrote it down last: every 20 to 40 seconds
 #'   while tasks are open, and when it left; 0 for workers of this machine). It is
 #'   `NA` where that is written nowhere, which `$status()` of the session adds up:
 #'   for sessions of a `plan()`, for workers of this machine with a store on S3,
-#'   whose requests cost, and where the price of a worker is not known.
+#'   whose requests cost, and where the price of a worker is not known. `problem`
+#'   (string) says why a session is `"damaged"` or of another version, and is
+#'   `NA` for others.
 #'
 #' @section Conditions:
 #' `starburst_error_invalid_input` for an argument out of range,

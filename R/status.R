@@ -29,15 +29,8 @@ pace_of <- function(status) {
 
 # The messages of the last three tasks that failed, by task id.
 recent_errors <- function(handle) {
-  tasks <- unwrap_native(rs_tasks(handle))
-  ids <- utils::tail(tasks$id[tasks$state == "failed"], 3L)
-  columns <- unwrap_native(rs_fetch(handle, ids))
-  messages <- vapply(
-    seq_along(ids),
-    function(i) message_of(task_condition(fetch_row(columns, i), ids[[i]])),
-    ""
-  )
-  rlang::set_names(messages, ids)
+  failed <- unwrap_native(rs_failures(handle, 3))
+  rlang::set_names(failed$message, failed$task_id)
 }
 
 # Small sums are shown as such, not as nothing.

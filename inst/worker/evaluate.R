@@ -124,15 +124,15 @@ evaluate_future <- function(payload, signal) {
     ),
     error = identity
   )
-  failed <- inherits(result, "error") || ended_in_error(result)
-  list(failed = failed, value = result)
+  cnd <- if (inherits(result, "error")) result else error_of(result)
+  list(failed = !is.null(cnd), value = result, condition = cnd)
 }
 
 # The last condition of a FutureResult is its error, if there was one.
-ended_in_error <- function(result) {
+error_of <- function(result) {
   conditions <- if (inherits(result, "FutureResult")) result$conditions
   last <- if (length(conditions)) conditions[[length(conditions)]]$condition
-  inherits(last, "error")
+  if (inherits(last, "error")) last
 }
 
 with_seed <- function(seed) {
@@ -179,7 +179,7 @@ guarded <- function(run, signal, on_condition) {
 }
 
 answer <- function(kept) {
-  list(failed = !is.null(kept[["condition"]]), value = kept)
+  list(failed = !is.null(kept[["condition"]]), value = kept, condition = kept[["condition"]])
 }
 
 # A session's task: what it prints, says and warns goes to the worker's log.

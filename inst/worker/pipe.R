@@ -42,18 +42,40 @@ send <- function(pipe, what, number, bytes) {
 }
 
 # Sends a task's answer. An R that cannot serve the next task says so and ends, which costs no task an attempt.
-send_answer <- function(pipe, at, what, bytes) {
+#
+# `failed` is the condition that a task failed with: its classes and message go ahead as text, so that nobody has to
+# unserialize a failure to show it.
+send_answer <- function(pipe, at, what, bytes, failed = NULL) {
   if ((at$kind != "element" || the$lost_sink) && !is_whole(pipe)) {
     open_output(pipe)
     the$retires <- TRUE
   }
   the$lost_sink <- FALSE
+  if (what == 2L) {
+    send(pipe, 9L, at$number, charToRaw(failure_text(failed)))
+  }
   send(pipe, what, at$number, bytes)
   if (the$retires) {
     send(pipe, 8L, at$number, raw())
     quit("no", runLast = FALSE)
   }
 }
+
+# The number of classes, the classes and the message, a line each.
+failure_text <- function(cnd) {
+  classes <- gsub("\n", " ", utils::head(class(cnd), 20L), fixed = TRUE)
+  # The class of a condition may have a method of its own, which may fail.
+  message <- tryCatch(paste(conditionMessage(cnd), collapse = "\n"), error = function(cnd) "")
+  if (!is.character(message) || length(message) != 1L || is.na(message)) {
+    message <- ""
+  }
+  text <- enc2utf8(c(length(classes), classes, message))
+  text[!validUTF8(text)] <- "?"
+  paste(c(utils::head(text, -1L), substr(utils::tail(text, 1L), 1L, longest_message)), collapse = "\n")
+}
+
+# A ledger holds the messages of all tasks of a part, and is written again and again.
+longest_message <- 500L
 
 pack <- function(x) {
   if (is_plain(x$value) || object_size(x) < large) {
@@ -134,7 +156,7 @@ recover <- function(pipe, at, cnd) {
   }
   # What cannot be sent back is the task's failure, not the end of R.
   bytes <- tryCatch(pack(left), error = function(cnd) pack(list(condition = cnd)))
-  send_answer(pipe, at, 2L, bytes)
+  send_answer(pipe, at, 2L, bytes, cnd)
 }
 
 # R compiles functions such as these only when they are defined by its user. To do so takes as long as some thousands of
@@ -223,6 +245,6 @@ serve_next <- function(pipe, at) {
   at$doing <- "packing"
   bytes <- pack(answer$value)
   at$doing <- "sending"
-  send_answer(pipe, at, if (answer$failed) 2L else 1L, bytes)
+  send_answer(pipe, at, if (answer$failed) 2L else 1L, bytes, answer$condition)
   TRUE
 }

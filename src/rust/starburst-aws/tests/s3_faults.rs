@@ -72,7 +72,7 @@ async fn a_write_that_was_done_and_not_answered_is_done_once() {
     for fault in [Fault::ResetAfter, Fault::ResetBefore, Fault::InternalError] {
         for _ in 0..5 {
             server.add_rule(Rule::once(Operation::PutObject, fault));
-            let missing = || Some(Ledger { write: Nonce(0), tasks: Vec::new() });
+            let missing = || Some(Ledger::new(Nonce(0), 0));
             update::update(&*store, &SystemIds, &key(), None, missing, count).await.unwrap();
         }
     }

@@ -212,6 +212,20 @@ impl Error {
         }
     }
 
+    /// Whether the same may succeed later without anybody changing a configuration: the network, or room in the store, may
+    /// come back.
+    pub fn may_pass(&self) -> bool {
+        matches!(
+            self,
+            Error::Store(
+                StoreError::Unavailable { .. }
+                    | StoreError::Unanswered { .. }
+                    | StoreError::SlowDown { .. }
+                    | StoreError::Full { .. }
+            )
+        )
+    }
+
     /// What a user can do about it, where whoever refused knows better than the kind of error tells.
     pub fn advice(&self) -> Option<String> {
         let first: Option<&(dyn std::error::Error + 'static)> = Some(self);

@@ -1,5 +1,9 @@
 //! Heartbeats: what a worker, or the owner of a `plan()` session, says about itself from time to time.
-use crate::{clock::UnixMillis, ids::WorkerId, store::Requests};
+use crate::{
+    clock::UnixMillis,
+    ids::WorkerId,
+    store::{Requests, StoreError},
+};
 use serde::{Deserialize, Serialize};
 
 /// Where a worker stands.
@@ -36,6 +40,37 @@ pub struct ProcessId {
     pub started: u64,
 }
 
+/// Why a worker cannot write into the store. It goes on trying.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trouble {
+    /// In words.
+    pub message: String,
+    /// Whether it is not allowed to, as opposed to that there is no room.
+    pub denied: bool,
+}
+
+impl Trouble {
+    /// What is worth telling: that a store is full, or refuses to be written to. Other failures its client meets too.
+    pub(crate) fn of(error: &StoreError) -> Option<Self> {
+        let denied = match error {
+            StoreError::Full { .. } => false,
+            StoreError::Denied { .. } => true,
+            StoreError::NotFound { .. }
+            | StoreError::AlreadyExists { .. }
+            | StoreError::VersionMismatch { .. }
+            | StoreError::Unanswered { .. }
+            | StoreError::SlowDown { .. }
+            | StoreError::Unauthenticated { .. }
+            | StoreError::Misplaced { .. }
+            | StoreError::Unavailable { .. } => return None,
+        };
+        let first: Option<&(dyn std::error::Error + 'static)> = Some(error);
+        let texts: Vec<String> =
+            std::iter::successors(first, |e| e.source()).map(ToString::to_string).collect();
+        Some(Self { message: texts.join(": "), denied })
+    }
+}
+
 /// One worker's record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Heartbeat {
@@ -62,6 +97,9 @@ pub struct Heartbeat {
     /// The billed requests to the store that its process made.
     #[serde(default)]
     pub requests: Requests,
+    /// What keeps it from writing results; none while it can.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<Trouble>,
     /// It refuses the session because the packages that it needs cannot be installed.
     #[serde(default)]
     pub no_environment: bool,

@@ -63,6 +63,15 @@ pub enum Ending {
     },
 }
 
+/// A condition as text: read without unserializing what a task left.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailureText {
+    /// Its classes, the first one first.
+    pub classes: Vec<String>,
+    /// Its message; the beginning of a long one.
+    pub message: String,
+}
+
 /// The record of an ended task.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ended {
@@ -80,6 +89,9 @@ pub struct Ended {
     pub signals: u64,
     /// What it printed, in the worker's log.
     pub log: Option<LogSpan>,
+    /// The condition that its code raised.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<FailureText>,
 }
 
 /// Where a task stands.
@@ -101,6 +113,22 @@ pub enum TaskState {
     Ended(Box<Ended>),
     /// Withdrawn before it ended.
     Cancelled(History),
+}
+
+impl TaskState {
+    /// A task whose state, or result, cannot be read for this reason.
+    pub(crate) fn unreadable(message: String) -> Self {
+        Self::Ended(Box::new(Ended {
+            ending: Ending::Broken { broken: Broken::Unreadable, message },
+            worker: None,
+            attempt: 0,
+            at: UnixMillis(0),
+            ran_ms: 0,
+            signals: 0,
+            log: None,
+            failure: None,
+        }))
+    }
 }
 
 /// What a task has been through.
@@ -281,7 +309,13 @@ impl Ledger {
             return false;
         };
         history.strikes = history.strikes.saturating_add(1);
-        if history.strikes < max_attempts {
+        let strikes = history.strikes;
+        // The other worker at the task may still end it, whatever the count.
+        let alone = workers_at(task).all(|there| there == worker);
+        let TaskState::Claimed { history, .. } = task else {
+            return false;
+        };
+        if strikes < max_attempts || !alone {
             history.last_loss = Some(reason.to_owned());
             take_off(task, worker);
             return true;
@@ -295,6 +329,7 @@ impl Ledger {
             ran_ms: 0,
             signals: 0,
             log: None,
+            failure: None,
         }));
         true
     }

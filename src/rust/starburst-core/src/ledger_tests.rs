@@ -53,6 +53,7 @@ fn ended(worker: &WorkerId, attempt: u32, value: bool) -> Ended {
         ran_ms: 0,
         signals: 0,
         log: None,
+        failure: None,
     }
 }
 

@@ -2,7 +2,9 @@
 use crate::{
     clock::UnixMillis,
     compute::{Budget, Compute},
+    error::Error,
     ids::{ClientId, EnvironmentId, Nonce, SessionId},
+    key::Key,
     pace::Pace,
     travel::Travel,
 };
@@ -11,6 +13,13 @@ use std::time::Duration;
 
 /// The protocol this code speaks. A worker refuses a session made for another.
 pub const PROTOCOL_VERSION: u32 = 2;
+
+/// How long a worker of a `plan()` waits for a store that does not answer.
+const OWNED_OUTAGE: Duration = Duration::from_secs(60 * 60);
+/// No session asks for more workers.
+const MOST_WORKERS: u32 = 1_000_000;
+/// No time limit is longer: a hundred years.
+const LONGEST: Duration = Duration::from_secs(100 * 366 * 24 * 60 * 60);
 
 /// Who keeps a session alive.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -122,6 +131,37 @@ impl Manifest {
     /// Whether its workers have what an image has, and not what this machine has.
     pub fn starts_from_image(&self) -> bool {
         self.launch_type != "LOCAL"
+    }
+    /// How long a worker waits for a store that does not answer, before it leaves what it has: nobody may be there to start
+    /// another. A worker of a `plan()` has an R that does, and may have lost it without knowing. `None` past the deadline.
+    pub fn outage_limit(&self, now: UnixMillis) -> Option<Duration> {
+        match self.lifetime {
+            Lifetime::Owned => Some(OWNED_OUTAGE),
+            Lifetime::Detached => (now < self.deadline).then_some(Duration::MAX),
+        }
+    }
+    /// Checks what readers compute with: a manifest comes from outside.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] that names the field.
+    pub fn check(&self, key: &Key) -> Result<(), Error> {
+        let wrong = if self.workers == 0 || self.workers > MOST_WORKERS {
+            "workers"
+        } else if !(self.cpu > 0.0 && self.cpu <= 1e6) {
+            "cpu"
+        } else if self.max_attempts == 0 {
+            "max_attempts"
+        } else if self.task_timeout.is_some_and(|limit| limit > LONGEST) {
+            "task_timeout"
+        } else if self.idle_timeout > LONGEST {
+            "idle_timeout"
+        } else if !self.pace.is_sound() {
+            "pace"
+        } else {
+            return Ok(());
+        };
+        let detail = format!("`{wrong}` has a value that no client writes");
+        Err(Error::Damaged { key: key.to_string(), detail })
     }
     /// Whether workers should work for it now.
     pub fn is_live(&self, now: UnixMillis) -> bool {

@@ -100,6 +100,28 @@ impl Pace {
         }
     }
 
+    /// Whether every interval is one that a loop can wait for: longer than nothing, and no longer than a day.
+    pub fn is_sound(&self) -> bool {
+        let day = Duration::from_secs(24 * 60 * 60);
+        let all = [
+            self.heartbeat,
+            self.lease,
+            self.flush,
+            self.poll_min,
+            self.poll_max,
+            self.recheck,
+            self.cancel_check,
+            self.commit,
+            self.patrol,
+            self.claim,
+            self.signals,
+            self.orders,
+            self.owner,
+            self.owner_lease,
+        ];
+        all.iter().all(|time| *time > Duration::ZERO && *time <= day)
+    }
+
     /// Whether a look at the store costs next to nothing.
     pub fn looks_are_free(&self) -> bool {
         self.ask_each > 0

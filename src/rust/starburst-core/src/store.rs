@@ -1,5 +1,5 @@
 //! The store seam: bytes at keys, with compare-and-swap.
-use crate::{envelope::Worth, key::Key};
+use crate::{clock::UnixMillis, envelope::Worth, key::Key};
 use async_trait::async_trait;
 use bytes::Bytes;
 
@@ -25,6 +25,8 @@ pub struct Entry {
     pub etag: ETag,
     /// Its size in bytes.
     pub size: u64,
+    /// When it was written, where the store says so.
+    pub modified: Option<UnixMillis>,
 }
 
 /// What a transport or file system said, kept as the cause.

@@ -22,6 +22,13 @@ pub trait Record: Serialize + DeserializeOwned + Clone + Send + Sync {
     fn write(&self) -> Nonce;
     /// Leaves a writer's mark.
     fn set_write(&mut self, nonce: Nonce);
+    /// Checks a record that was read under this key.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`].
+    fn check(&self, _key: &Key) -> Result<(), Error> {
+        Ok(())
+    }
     /// The object to store.
     ///
     /// # Errors
@@ -53,6 +60,9 @@ impl Record for Manifest {
     fn set_write(&mut self, nonce: Nonce) {
         self.write = nonce;
     }
+    fn check(&self, key: &Key) -> Result<(), Error> {
+        Manifest::check(self, key)
+    }
 }
 
 /// A record as it was read or written.
@@ -71,7 +81,8 @@ pub struct Versioned<T> {
 pub async fn read<T: Record>(store: &dyn Store, key: &Key) -> Result<Option<Versioned<T>>, Error> {
     match store.get(key).await {
         Ok(object) => {
-            let (value, _) = envelope::decode(T::KIND, key, &object.body)?;
+            let (value, _) = envelope::decode::<T>(T::KIND, key, &object.body)?;
+            value.check(key)?;
             Ok(Some(Versioned { value, etag: Some(object.etag) }))
         }
         Err(StoreError::NotFound { .. }) => Ok(None),

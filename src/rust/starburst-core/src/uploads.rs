@@ -4,6 +4,7 @@ use crate::{
     clock::Clock,
     envelope::Unsealed,
     error::Error,
+    heartbeat::Trouble,
     key::{self, SessionKeys},
     spare::Spare,
     store::{Store, StoreError},
@@ -38,6 +39,8 @@ struct State {
     /// Why the last try of a chunk failed, and the count of failures.
     failure: Option<Arc<StoreError>>,
     failures: u64,
+    /// Why chunks are not taken; none once one was.
+    trouble: Option<Trouble>,
     stopped: bool,
 }
 
@@ -143,6 +146,11 @@ impl Uploads {
         }
     }
 
+    /// Why the store takes no chunks, where it is full or refuses them.
+    pub fn trouble(&self) -> Option<Trouble> {
+        self.state.lock().trouble.clone()
+    }
+
     /// Sends nothing more.
     pub fn stop(&self) {
         self.state.lock().stopped = true;
@@ -167,6 +175,7 @@ impl Uploads {
                     let mut state = self.state.lock();
                     state.sending.remove(&hash);
                     state.stored.insert(hash);
+                    state.trouble = None;
                     state.bytes -= size;
                     drop(state);
                     self.changed.notify_waiters();
@@ -178,6 +187,7 @@ impl Uploads {
                 // Content-addressed: writing the same bytes again is harmless.
                 Err(error) => {
                     let mut state = self.state.lock();
+                    state.trouble = Trouble::of(&error);
                     state.failure = Some(Arc::new(error));
                     state.failures += 1;
                     drop(state);

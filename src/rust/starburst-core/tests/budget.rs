@@ -147,7 +147,7 @@ async fn what_a_listing_cannot_know_is_not_a_number() {
     for config in [on_ecs(1), SessionConfig { lifetime: Lifetime::Owned, ..at_most(5.0, 1) }] {
         let client = lab.create(config).await;
         let rows = list_sessions(&lab.deps("list")).await.unwrap();
-        let row = rows.iter().find(|row| row.manifest.session == *client.session()).unwrap();
+        let row = rows.iter().find(|row| row.session == *client.session()).unwrap();
         assert_eq!(row.cost_usd, None);
     }
 }

@@ -41,7 +41,7 @@ proptest! {
     fn a_heartbeat(beat in any::<u64>(), state in worker_state(), host in ".{0,20}", pid in any::<u32>(), n in any::<u64>()) {
         let worker = WorkerId::parse("w").unwrap();
         let process = ProcessId { host, pid, started: n };
-        is_read_back(Kind::Heartbeat, &Heartbeat { beat, worker, state, process, started_at: UnixMillis(n), at: UnixMillis(n), finished: n, busy_ms: n, disturbed: beat, no_environment: n % 2 == 0, requests: Requests { writes: n, reads: beat } });
+        is_read_back(Kind::Heartbeat, &Heartbeat { beat, worker, state, process, started_at: UnixMillis(n), at: UnixMillis(n), finished: n, busy_ms: n, disturbed: beat, trouble: None, no_environment: n % 2 == 0, requests: Requests { writes: n, reads: beat } });
         is_read_back(Kind::Heartbeat, &OwnerBeat { beat });
     }
 

@@ -5,6 +5,7 @@
 //!
 //! Folders and files are their owner's alone. Where the store's own folder lets its group write, they are the group's too.
 use starburst_core::{
+    clock::UnixMillis,
     key::Key,
     store::{ETag, Entry, Object},
 };
@@ -113,17 +114,31 @@ pub(crate) fn read(root: &Path, key: &Key) -> io::Result<Object> {
 }
 
 /// Reads an object's version.
-pub(crate) fn version(path: &Path) -> io::Result<(ETag, u64)> {
+pub(crate) fn version(path: &Path) -> io::Result<ETag> {
+    Ok(head(path)?.0)
+}
+
+/// Reads an object's version, and what the file system knows of its file.
+fn head(path: &Path) -> io::Result<(ETag, fs::Metadata)> {
     let mut file = File::open(path)?;
-    let len = file.metadata()?.len();
+    let meta = file.metadata()?;
     let mut header = [0; HEADER];
-    match file.read_exact(&mut header) {
-        Ok(()) => {}
-        Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => return Ok((damaged(len), len)),
+    let version = match file.read_exact(&mut header) {
+        Ok(()) => etag(&header),
+        Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => None,
         Err(e) => return Err(e),
-    }
-    let size = len.saturating_sub(HEADER as u64);
-    Ok((etag(&header).unwrap_or_else(|| damaged(len)), size))
+    };
+    Ok((version.unwrap_or_else(|| damaged(meta.len())), meta))
+}
+
+/// An object's row in a listing.
+fn entry(key: Key, path: &Path) -> io::Result<Entry> {
+    let (etag, meta) = head(path)?;
+    let written = meta.modified().ok();
+    let since =
+        written.and_then(|at| at.duration_since(std::time::SystemTime::UNIX_EPOCH).ok());
+    let modified = since.map(|since| UnixMillis(0).plus(since));
+    Ok(Entry { key, etag, size: meta.len().saturating_sub(HEADER as u64), modified })
 }
 
 fn etag(bytes: &[u8]) -> Option<ETag> {
@@ -223,8 +238,8 @@ pub(crate) fn walk(
         if after.is_some_and(|after| key <= *after) {
             continue;
         }
-        match version(&path) {
-            Ok((etag, size)) => found.push(Entry { key, etag, size }),
+        match entry(key, &path) {
+            Ok(entry) => found.push(entry),
             // Deleted since the directory was read.
             Err(e) if e.kind() == io::ErrorKind::NotFound => {}
             Err(e) => return Err(e),

@@ -74,7 +74,7 @@ impl Inner {
         let failed = |e| failure("write", key, e);
         let _lock = files::lock(&self.root, self.access, key).map_err(failed)?;
         let there = match files::version(&files::path(&self.root, key)) {
-            Ok((etag, _)) => Some(etag),
+            Ok(etag) => Some(etag),
             Err(e) if e.kind() == io::ErrorKind::NotFound => None,
             Err(e) => return Err(failed(e)),
         };
@@ -129,7 +129,7 @@ impl Store for DirStore {
     async fn get_if_changed(&self, key: &Key, seen: &ETag) -> Result<Option<Object>, StoreError> {
         let (named, seen) = (key.clone(), seen.clone());
         let read = self.blocking(move |inner| {
-            if files::version(&files::path(&inner.root, &named))?.0 == seen {
+            if files::version(&files::path(&inner.root, &named))? == seen {
                 return Ok(None);
             }
             files::read(&inner.root, &named).map(Some)
@@ -141,7 +141,7 @@ impl Store for DirStore {
         let named = key.clone();
         let read = self.blocking(move |inner| files::version(&files::path(&inner.root, &named)));
         match read.await.flatten() {
-            Ok((etag, _)) => Ok(Some(etag)),
+            Ok(etag) => Ok(Some(etag)),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(e) => Err(failure("read", key, e)),
         }

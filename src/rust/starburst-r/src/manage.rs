@@ -7,10 +7,12 @@ use crate::{
 };
 use extendr_api::prelude::*;
 use starburst_core::{
-    client::{self, Client},
+    client::{self, Client, Failed, Problem, Summary},
     heartbeat::WorkerState,
-    ids::{TaskId, WorkerId},
+    ids::{SessionId, TaskId, WorkerId},
+    key,
     launch::LogPart,
+    ledger::Broken,
     patrol::Verdict,
 };
 use std::{sync::Arc, time::Duration};
@@ -177,34 +179,80 @@ fn rs_sessions(config: List) -> Result<List> {
     let deps = deps(&config)?;
     let rows = runtime::wait(async { client::list_sessions(&deps).await })??;
     let now = deps.clock.wall();
-    let number = |f: &dyn Fn(&client::SessionRow) -> f64| rows.iter().map(f).collect::<Vec<f64>>();
-    let ids: Vec<String> = rows.iter().map(|r| r.manifest.session.to_string()).collect();
-    let states: Vec<&str> = rows.iter().map(|r| client::state_word(&r.manifest, now)).collect();
-    let environment =
-        |r: &client::SessionRow| r.manifest.environment.as_ref().map(|e| e.to_string());
-    let environments: Vec<Option<String>> = rows.iter().map(environment).collect();
+    let manifest = |row: &client::SessionRow| row.manifest.clone();
+    let count = |f: &dyn Fn(&Summary) -> u64| -> Vec<Option<f64>> {
+        rows.iter().map(|row| row.tasks.as_ref().map(|tasks| f(tasks) as f64)).collect()
+    };
+    let problem = |row: &client::SessionRow| match &row.problem {
+        Some(Problem::Damaged(why) | Problem::Version(why)) => Some(why.clone()),
+        None => None,
+    };
+    let created = |row: &client::SessionRow| manifest(row).map(|m| convert::seconds(m.created_at));
+    let environment = |row: &client::SessionRow| manifest(row)?.environment.map(|e| e.to_string());
     Ok(list!(
-        session_id = ids,
-        created_at = number(&|r| convert::seconds(r.manifest.created_at)),
-        last_activity = number(&|r| convert::seconds(r.last_activity)),
-        total_tasks = number(&|r| r.tasks.total() as f64),
-        pending = number(&|r| r.tasks.pending as f64),
-        running = number(&|r| r.tasks.running as f64),
-        completed = number(&|r| r.tasks.completed as f64),
-        failed = number(&|r| r.tasks.failed as f64),
-        cancelled = number(&|r| r.tasks.cancelled as f64),
-        state = states,
+        session_id = rows.iter().map(|row| row.session.to_string()).collect::<Vec<String>>(),
+        created_at = rows.iter().map(created).collect::<Vec<Option<f64>>>(),
+        last_activity = rows
+            .iter()
+            .map(|row| row.last_activity.map(convert::seconds))
+            .collect::<Vec<Option<f64>>>(),
+        total_tasks = count(&Summary::total),
+        pending = count(&|tasks| tasks.pending),
+        running = count(&|tasks| tasks.running),
+        completed = count(&|tasks| tasks.completed),
+        failed = count(&|tasks| tasks.failed),
+        cancelled = count(&|tasks| tasks.cancelled),
+        state = rows.iter().map(|row| row.state_word(now)).collect::<Vec<&str>>(),
         cost = rows.iter().map(|row| row.cost_usd).collect::<Vec<Option<f64>>>(),
-        environment = environments
+        problem = rows.iter().map(problem).collect::<Vec<Option<String>>>(),
+        environment = rows.iter().map(environment).collect::<Vec<Option<String>>>()
+    ))
+}
+
+/// Deletes a session by its id, also one that no client can attach to.
+#[extendr]
+fn rs_delete_session(config: List, id: &str) -> Result<()> {
+    let (deps, id) = (deps(&config)?, SessionId::parse(id)?);
+    Ok(runtime::wait(async { client::delete_session(&deps, &id).await })??)
+}
+
+/// The last tasks that failed, at most so many, in text: nothing that they left is read.
+#[extendr]
+fn rs_failures(handle: Robj, most: f64) -> Result<List> {
+    let failed = client(&handle)?.failures(most as usize);
+    let ending = |row: &Failed| match row.broken {
+        None => "error",
+        Some(Broken::WorkerLost) => "worker_lost",
+        Some(Broken::Timeout) => "timeout",
+        Some(Broken::Unreadable) => "unreadable",
+    };
+    Ok(list!(
+        task_id = failed.iter().map(|row| row.id.to_string()).collect::<Vec<String>>(),
+        label = failed.iter().map(|row| row.label.clone()).collect::<Vec<Option<String>>>(),
+        ending = failed.iter().map(ending).collect::<Vec<&str>>(),
+        class = failed.iter().map(|row| row.class.clone()).collect::<Vec<Option<String>>>(),
+        message = failed.iter().map(|row| row.message.clone()).collect::<Vec<String>>(),
+        attempts = failed.iter().map(|row| f64::from(row.attempt)).collect::<Vec<f64>>(),
+        worker = failed
+            .iter()
+            .map(|row| row.worker.as_ref().map(ToString::to_string))
+            .collect::<Vec<Option<String>>>()
     ))
 }
 
 /// Deletes what is left of sessions that are gone, or only looks for it; returns their ids.
 #[extendr]
 fn rs_sweep(config: List, look_only: bool) -> Result<Vec<String>> {
-    let store = deps(&config)?.store;
+    let deps = deps(&config)?;
     let gone = runtime::wait(async {
-        if look_only { client::leftovers(&*store).await } else { client::sweep(&*store).await }
+        // The first answer of a store brings its time.
+        deps.store.children(&key::sessions()).await?;
+        let now = deps.clock.wall();
+        if look_only {
+            client::leftovers(&*deps.store, now).await
+        } else {
+            client::sweep(&*deps.store, now).await
+        }
     })??;
     Ok(gone.iter().map(ToString::to_string).collect())
 }
@@ -227,5 +275,7 @@ extendr_module! {
     fn rs_printed;
     fn rs_worker_log;
     fn rs_sessions;
+    fn rs_delete_session;
+    fn rs_failures;
     fn rs_sweep;
 }

@@ -11,9 +11,11 @@ use starburst_core::{
     blob::Payload,
     client::{Fetched, FetchedEnding, Known, NewTask, TaskSet},
     downloads::Material,
+    error::Error,
     ids::TaskId,
     ledger::Broken,
     segment::{TaskHeader, TaskKind},
+    store::StoreError,
 };
 use std::{sync::Arc, time::Duration};
 
@@ -237,16 +239,48 @@ impl Rows {
         self.seconds.push(ran_ms as f64 / 1e3);
     }
 
-    fn into_list(self) -> Result<List> {
+    /// Reads the values. One that is damaged or gone costs its task, and no others.
+    fn values(&mut self) -> Result<List> {
+        match value::unpack_each(&self.materials) {
+            Err(RError::Core(error)) if is_lost(&error) => {}
+            read => return read,
+        }
+        let mut values = Vec::with_capacity(self.materials.len());
+        for (i, material) in self.materials.iter().enumerate() {
+            let read = material.clone().map(value::unpack).transpose();
+            values.push(match read {
+                Ok(value) => value.unwrap_or_default(),
+                Err(RError::Core(error)) if is_lost(&error) => {
+                    self.ending[i] = "unreadable";
+                    let why = error.chain().join(": ");
+                    self.message[i] = Some(format!("its result is lost: {why}"));
+                    Robj::default()
+                }
+                Err(other) => return Err(other),
+            });
+        }
+        Ok(List::from_values(values))
+    }
+
+    fn into_list(mut self) -> Result<List> {
+        let values = self.values()?;
         Ok(list!(
             ending = self.ending,
-            value = value::unpack_each(&self.materials)?,
+            value = values,
             message = self.message,
             worker = self.worker,
             attempt = self.attempt,
             seconds = self.seconds,
         ))
     }
+}
+
+/// Whether what is stored will not be had, whenever it is asked for.
+fn is_lost(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Damaged { .. } | Error::Version { .. } | Error::Store(StoreError::NotFound { .. })
+    )
 }
 
 /// Near-live conditions that arrived: the ids of their tasks, and the conditions.

@@ -80,6 +80,7 @@ impl Store for MemStore {
             key: key.clone(),
             etag: object.etag.clone(),
             size: object.body.len() as u64,
+            modified: None,
         };
         Ok(ours.map(entry).collect())
     }

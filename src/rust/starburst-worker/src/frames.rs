@@ -10,6 +10,7 @@ use starburst_core::{
     blob::{ChunkSink, Packer, Payload},
     downloads::Material,
     error::Error,
+    ledger::FailureText,
     segment::TaskKind,
     worker::evaluator::{Job, Outcome},
 };
@@ -52,7 +53,7 @@ impl Said {
         HEADER
             + match self {
                 Self::Ended {
-                    outcome: Outcome::Value(payload) | Outcome::Error(payload), ..
+                    outcome: Outcome::Value(payload) | Outcome::Error(payload, _), ..
                 } => payload.inline_len(),
                 Self::Signal { condition, .. } => condition.len(),
                 Self::Ended { outcome: Outcome::Unreadable(_), .. }
@@ -176,33 +177,78 @@ pub(crate) fn read_frame(
     mark: &Mark,
     sink: &mut dyn ChunkSink,
 ) -> io::Result<Option<Said>> {
+    match read_one(from, mark, sink)? {
+        // The text of a failure comes before the failure.
+        Some(One::Text(failure)) => match read_one(from, mark, sink)? {
+            Some(One::Said(Said::Ended { number, outcome: Outcome::Error(payload, _) })) => {
+                let outcome = Outcome::Error(payload, Some(failure));
+                Ok(Some(Said::Ended { number, outcome }))
+            }
+            Some(_) | None => Err(io::Error::other("the text of a failure without the failure")),
+        },
+        Some(One::Said(said)) => Ok(Some(said)),
+        None => Ok(None),
+    }
+}
+
+/// What one frame holds.
+enum One {
+    Said(Said),
+    Text(FailureText),
+}
+
+fn read_one(
+    from: &mut impl Read,
+    mark: &Mark,
+    sink: &mut dyn ChunkSink,
+) -> io::Result<Option<One>> {
     let Some(header) = read_header(from, mark)? else {
         return Ok(None);
     };
     let [what, number, len] = fields(header);
     let number = u64::try_from(number).map_err(io::Error::other)?;
     let len = u64::try_from(len).map_err(io::Error::other)?;
+    if what == 9 {
+        let text = failure_text(&small(from, len)?);
+        read_end(from, mark)?;
+        return Ok(Some(One::Text(text)));
+    }
     let said = match what {
         1 => Said::Ended { number, outcome: Outcome::Value(pack(from, len, sink)?) },
-        2 => Said::Ended { number, outcome: Outcome::Error(pack(from, len, sink)?) },
+        2 => Said::Ended { number, outcome: Outcome::Error(pack(from, len, sink)?, None) },
         3 => {
             let message = String::from_utf8_lossy(&small(from, len)?).into_owned();
             Said::Ended { number, outcome: Outcome::Unreadable(message) }
         }
         4 => Said::Signal { number, condition: small(from, len)? },
         6 => Said::Ended { number, outcome: Outcome::Value(pack_file(&small(from, len)?, sink)?) },
-        7 => Said::Ended { number, outcome: Outcome::Error(pack_file(&small(from, len)?, sink)?) },
+        7 => Said::Ended { number, outcome: Outcome::Error(pack_file(&small(from, len)?, sink)?, None) },
         5 => ready(&small(from, len)?)?,
         8 => Said::Left,
         _ => return Err(io::Error::other("unknown frame")),
     };
+    read_end(from, mark)?;
+    Ok(Some(One::Said(said)))
+}
+
+fn read_end(from: &mut impl Read, mark: &Mark) -> io::Result<()> {
     let mut end = Mark::default();
     from.read_exact(&mut end)?;
     if end != *mark {
         let message = "a program that the task started wrote into R's pipe, in the middle of an answer";
         return Err(io::Error::other(message));
     }
-    Ok(Some(said))
+    Ok(())
+}
+
+/// The number of classes, the classes and the message, a line each; a message may have more lines.
+fn failure_text(bytes: &[u8]) -> FailureText {
+    let text = String::from_utf8_lossy(bytes);
+    let (count, rest) = text.split_once('\n').unwrap_or_default();
+    let count = count.parse().unwrap_or(0);
+    let mut lines = rest.splitn(count + 1, '\n').map(ToOwned::to_owned);
+    let classes = lines.by_ref().take(count).collect();
+    FailureText { classes, message: lines.next().unwrap_or_default() }
 }
 
 /// Reads the next header, past all that R did not write; `None` when the pipe ends before it.
@@ -330,6 +376,23 @@ mod tests {
             panic!("another frame");
         };
         assert_eq!(payload, Payload::Inline("abc".into()));
+    }
+
+    #[test]
+    fn a_failure_has_its_text() {
+        let text = b"2\nmine\nerror\nline one\nline two";
+        let bytes = [frame(9, 7, text), frame(2, 7, b"abc")].concat();
+        let said = read_frame(&mut &bytes[..], &OURS, &mut NoSink).unwrap();
+        let Some(Said::Ended { number: 7, outcome: Outcome::Error(_, Some(failure)) }) = said
+        else {
+            panic!("{said:?}");
+        };
+        assert_eq!(failure.classes, ["mine", "error"]);
+        assert_eq!(failure.message, "line one\nline two");
+        for odd in [&b""[..], b"9999999999999999999999", b"3\none"] {
+            failure_text(odd);
+        }
+        assert!(read_frame(&mut &frame(9, 7, text)[..], &OURS, &mut NoSink).is_err());
     }
 
     #[test]

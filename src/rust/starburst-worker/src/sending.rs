@@ -49,6 +49,8 @@ impl ChunkSink for Sending {
             let room = async { tokio::time::timeout(WAIT, self.uploads.room()).await };
             match self.runtime.block_on(room) {
                 Ok(Ok(())) => failing = None,
+                // The store may come back, and the result is worth it; the worker's own loop decides when to leave.
+                Ok(Err(error)) if error.may_pass() => {}
                 Ok(Err(error)) => {
                     if failing.get_or_insert_with(Instant::now).elapsed() > PATIENCE {
                         return Err(error);

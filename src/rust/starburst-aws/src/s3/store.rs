@@ -10,6 +10,7 @@ use aws_sdk_s3::{Client, error::SdkError, primitives::ByteStream};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use bytes::Bytes;
 use starburst_core::{
+    clock::UnixMillis,
     key::Key,
     store::{ETag, Entry, Object, Requests, Store, StoreError},
 };
@@ -196,7 +197,9 @@ impl S3Store {
             // A name that is none of ours is none of our business.
             let key = own(&name).and_then(|name| Key::from_listing(&name));
             let size = u64::try_from(object.size.unwrap_or(0)).unwrap_or(0);
-            page.objects.extend(key.map(|key| Entry { key, etag: ETag(etag), size }));
+            let modified = object.last_modified.and_then(|at| at.to_millis().ok());
+            let modified = modified.and_then(|at| u64::try_from(at).ok()).map(UnixMillis);
+            page.objects.extend(key.map(|key| Entry { key, etag: ETag(etag), size, modified }));
         }
         Ok(page)
     }

@@ -130,6 +130,7 @@ mod tests {
                     ran_ms: 0,
                     signals: 0,
                     log: None,
+                    failure: None,
                 }));
             }
         }

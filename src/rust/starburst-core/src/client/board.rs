@@ -102,22 +102,45 @@ impl Board {
         self.parts.contains_key(&PartId::new(number, 0))
     }
 
-    /// Takes in a ledger that was read under this key.
+    /// Checks a ledger that was read under this key.
     ///
     /// # Errors
     /// [`Error::Damaged`] when it is not the ledger of its part, or older than one that was taken in.
-    pub(super) fn add_ledger(
-        &mut self,
+    pub(super) fn check_ledger(
+        &self,
         key: &Key,
         id: PartId,
-        ledger: Versioned<Ledger>,
+        ledger: &Ledger,
     ) -> Result<(), Error> {
-        let Some(view) = self.parts.get_mut(&id) else {
+        let Some(view) = self.parts.get(&id) else {
             let detail = "it belongs to no segment that is known".into();
             return Err(Error::Damaged { key: key.to_string(), detail });
         };
-        ledger.value.belongs_to(key, view.segment, view.headers.len())?;
-        ledger.value.follows(key, view.ledger.as_ref().map_or(0, |l| l.value.revision))?;
+        ledger.belongs_to(key, view.segment, view.headers.len())?;
+        ledger.follows(key, view.ledger.as_ref().map_or(0, |l| l.value.revision))
+    }
+
+    /// The tasks of a part whose ledger cannot be read: those that had ended as they are known, the others broken for this
+    /// reason. `None` for a part that is not known.
+    pub(super) fn without_ledger(&self, id: PartId, why: &Error) -> Option<Ledger> {
+        let view = self.parts.get(&id)?;
+        let known = view.ledger.as_ref().map(|ledger| ledger.value.clone());
+        let mut ledger =
+            known.unwrap_or_else(|| Ledger::new(view.segment, view.headers.len()));
+        let message = why.chain().join(": ");
+        for task in &mut ledger.tasks {
+            if !matches!(task, TaskState::Ended(_) | TaskState::Cancelled(_)) {
+                *task = TaskState::unreadable(message.clone());
+            }
+        }
+        Some(ledger)
+    }
+
+    /// Takes in a ledger that [was checked](Board::check_ledger).
+    pub(super) fn add_ledger(&mut self, id: PartId, ledger: Versioned<Ledger>) {
+        let Some(view) = self.parts.get_mut(&id) else {
+            return;
+        };
         let counts = ledger.value.counts();
         self.counts.pending = self.counts.pending + counts.pending - view.counts.pending;
         self.counts.claimed = self.counts.claimed + counts.claimed - view.counts.claimed;
@@ -131,7 +154,6 @@ impl Board {
         } else {
             self.open.insert(id);
         }
-        Ok(())
     }
 
     pub(super) fn next_number(&self) -> u64 {
@@ -241,19 +263,23 @@ impl Board {
     }
 
     pub(super) fn summary(&self) -> Summary {
-        // Two workers may be at one task.
-        let running = (self.holders().len() as u64).min(self.counts.claimed);
-        Summary {
-            pending: self.counts.open() - running,
-            running,
-            completed: self.counts.completed,
-            failed: self.counts.failed,
-            cancelled: self.counts.cancelled,
-        }
+        Summary::of(&self.counts, self.holders().len())
     }
 }
 
 impl Summary {
+    /// Tasks in these states, with so many workers at them.
+    pub(super) fn of(counts: &Counts, holders: usize) -> Self {
+        // Two workers may be at one task.
+        let running = (holders as u64).min(counts.claimed);
+        Self {
+            pending: counts.open().saturating_sub(running),
+            running,
+            completed: counts.completed,
+            failed: counts.failed,
+            cancelled: counts.cancelled,
+        }
+    }
     /// All tasks.
     pub fn total(&self) -> u64 {
         self.pending + self.running + self.completed + self.failed + self.cancelled

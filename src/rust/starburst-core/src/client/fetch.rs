@@ -8,6 +8,7 @@ use crate::{
     launch::LogPart,
     ledger::{Broken, Ending},
     results::ResultRef,
+    store::StoreError,
 };
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
@@ -43,6 +44,38 @@ pub struct Fetched {
     pub attempt: u32,
     /// Milliseconds the last attempt ran.
     pub ran_ms: u64,
+}
+
+/// What cannot be read any more costs the task that it belongs to: the reason, in words.
+fn readable<T>(read: Result<T, Error>) -> Result<Result<T, String>, Error> {
+    match read {
+        Ok(read) => Ok(Ok(read)),
+        Err(
+            error @ (Error::Damaged { .. }
+            | Error::Version { .. }
+            | Error::Store(StoreError::NotFound { .. })),
+        ) => Ok(Err(format!("its result is lost: {}", error.chain().join(": ")))),
+        Err(other) => Err(other),
+    }
+}
+
+/// A task that failed, in text.
+#[derive(Debug, Clone)]
+pub struct Failed {
+    /// Its id.
+    pub id: TaskId,
+    /// The user's name for it.
+    pub label: Option<String>,
+    /// The first class of its condition.
+    pub class: Option<String>,
+    /// What broke around it, where that was it.
+    pub broken: Option<Broken>,
+    /// Its message.
+    pub message: String,
+    /// Which worker had it last.
+    pub worker: Option<WorkerId>,
+    /// Attempts it took.
+    pub attempt: u32,
 }
 
 impl Client {
@@ -88,8 +121,14 @@ impl Client {
             }
         };
         let ending = match ended.ending {
-            Ending::Value(at) => FetchedEnding::Value(self.material(id, part, at).await?),
-            Ending::Error(at) => FetchedEnding::Error(self.material(id, part, at).await?),
+            Ending::Value(at) => match readable(self.material(id, part, at).await)? {
+                Ok(material) => FetchedEnding::Value(material),
+                Err(message) => FetchedEnding::Broken { broken: Broken::Unreadable, message },
+            },
+            Ending::Error(at) => match readable(self.material(id, part, at).await)? {
+                Ok(material) => FetchedEnding::Error(material),
+                Err(message) => FetchedEnding::Broken { broken: Broken::Unreadable, message },
+            },
             Ending::Broken { broken, message } => FetchedEnding::Broken { broken, message },
         };
         let (worker, attempt, ran_ms) = (ended.worker, ended.attempt, ended.ran_ms);
@@ -143,6 +182,29 @@ impl Client {
             }
             (Some(_) | None, _) => Ok(String::new()),
         }
+    }
+
+    /// The last tasks that failed, at most so many, in the order of submission. A look into memory: nothing that they left is
+    /// read.
+    pub fn failures(&self, most: usize) -> Vec<Failed> {
+        let board = self.board.lock();
+        let rows: Vec<Row> =
+            board.rows().into_iter().filter(|row| row.known == Known::Failed).collect();
+        let failed = |row: &Row| {
+            let (part, place) = board.find(&row.id)?;
+            let ended = board.ended(part, place)?;
+            let (class, broken, message) = match (ended.ending, ended.failure) {
+                (Ending::Broken { broken, message }, _) => (None, Some(broken), message),
+                (Ending::Value(_) | Ending::Error(_), Some(failure)) => {
+                    (failure.classes.first().cloned(), None, failure.message)
+                }
+                (Ending::Value(_) | Ending::Error(_), None) => (None, None, String::new()),
+            };
+            let (id, label) = (row.id.clone(), row.label.clone());
+            let (worker, attempt) = (ended.worker, ended.attempt);
+            Some(Failed { id, label, class, broken, message, worker, attempt })
+        };
+        rows[rows.len().saturating_sub(most)..].iter().filter_map(failed).collect()
     }
 
     /// Every task, in the order of submission, those not written yet last.

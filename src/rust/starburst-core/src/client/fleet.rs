@@ -4,7 +4,7 @@ use crate::{
     clock::Monotonic,
     compute::Compute,
     cost::{Bill, Span, Tally},
-    error::Error,
+    error::{Error, ErrorKind},
     heartbeat::{Heartbeat, WorkerState},
     ids::{PartId, SessionId, WorkerId},
     launch::{Fate, LaunchError, LaunchSpec, LogPart},
@@ -124,6 +124,7 @@ impl Client {
         let (mut alive, mut dead) = self.muster().await?;
         self.fleet.lock().deserted = alive == 0;
         self.take_back(&dead).await?;
+        self.hear_of_trouble().await?;
         if !live {
             return self.over(alive);
         }
@@ -244,6 +245,33 @@ impl Client {
             }
         }
         Ok((alive, dead))
+    }
+
+    /// Tells what keeps workers from writing results, where looking at their heartbeats is free.
+    async fn hear_of_trouble(&self) -> Result<(), Error> {
+        let pace = self.pace();
+        if !pace.looks_are_free() {
+            return Ok(());
+        }
+        let mut patrol = self.patrol.lock().await;
+        let judges = Judges { fates: &*self.deps.launcher, clock: &*self.deps.clock, pace: &pace };
+        for worker in patrol.workers() {
+            let Some(beat) = patrol.read(&*self.deps.store, &self.keys, &worker).await? else {
+                continue;
+            };
+            let Some(trouble) = beat.trouble else {
+                continue;
+            };
+            let verdict = patrol.judge(&*self.deps.store, &self.keys, &worker, &judges).await?;
+            if verdict == Verdict::Alive {
+                let kind =
+                    if trouble.denied { ErrorKind::Permission } else { ErrorKind::Unavailable };
+                let message = format!("workers cannot write results: {}", trouble.message);
+                let source = message.clone().into();
+                return Err(Error::Service { kind, message, subject: None, source });
+            }
+        }
+        Ok(())
     }
 
     /// Takes back what the dead held, once for each of them.

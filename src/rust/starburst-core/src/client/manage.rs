@@ -1,19 +1,16 @@
 //! Changing and ending sessions: cancel, retry, extend, close, delete, list.
-use super::{Client, Deps, Summary};
+use super::{Client, Deps, watch::Read};
 use crate::{
     clock::UnixMillis,
-    compute::Compute,
     envelope::{self, Kind},
     error::Error,
     ids::{PartId, SessionId, TaskId, WorkerId},
-    key::{self, OfPart, SessionKeys},
-    lead::Lead,
-    ledger::{Counts, Ledger},
-    manifest::{Lifetime, Manifest, SessionState},
+    key::{self, SessionKeys},
+    ledger::Ledger,
+    manifest::{Lifetime, Manifest},
     mutation::{Rule, is_broken},
     patrol::Verdict,
-    segment::Segment,
-    store::{Store, StoreError},
+    store::{Entry, Store, StoreError},
     update::{self, Shape},
     worker::pulse,
 };
@@ -25,21 +22,10 @@ use std::{
 
 /// Deletes on the wire at once.
 const IN_FLIGHT: usize = 32;
+/// What was written into a session without a manifest stays for so long: a day is enough to notice.
+const SWEEP_GRACE: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long workers get to leave a session that is to be deleted.
 const LEAVE_LIMIT: Duration = Duration::from_secs(10);
-
-/// A session in a list.
-#[derive(Debug, Clone)]
-pub struct SessionRow {
-    /// Its configuration, or why it cannot be read.
-    pub manifest: Manifest,
-    /// Its tasks by state.
-    pub tasks: Summary,
-    /// When a task was last submitted or ended, on the clock of whoever did that.
-    pub last_activity: UnixMillis,
-    /// What it has cost in US dollars, as whoever led wrote it down last; `None` where only its own clients know.
-    pub cost_usd: Option<f64>,
-}
 
 impl Client {
     /// Withdraws tasks that have not ended, and stops those that run. Returns how many there were.
@@ -97,7 +83,7 @@ impl Client {
             if let Some((changed, holders)) = done {
                 count += changed;
                 interrupted.extend(holders);
-                self.take_in(part, ledger)?;
+                self.take_in(part, Read { ledger: Ok(ledger.value), etag: ledger.etag });
                 self.bump();
             }
         }
@@ -158,6 +144,7 @@ impl Client {
         match read {
             Ok(Some(object)) => {
                 let (value, _) = envelope::decode::<Manifest>(Kind::Manifest, &key, &object.body)?;
+                value.check(&key)?;
                 *self.manifest.lock() = update::Versioned { value, etag: Some(object.etag) };
                 Ok(())
             }
@@ -213,7 +200,7 @@ impl Client {
         self.stop();
         delete_objects(&*self.deps.store, &self.keys).await?;
         if self.manifest().lifetime == Lifetime::Detached {
-            sweep(&*self.deps.store).await?;
+            sweep(&*self.deps.store, self.deps.clock.wall()).await?;
         }
         self.deps.launcher.forget_logs(self.session()).await;
         Ok(())
@@ -236,21 +223,24 @@ async fn delete_objects(store: &dyn Store, keys: &SessionKeys) -> Result<(), Err
 }
 
 /// The sessions that are gone and of which something is there all the same, such as what a worker wrote that stood still
-/// while its session was deleted. A session's manifest is the first of its objects to be written and the last to go, so
-/// whoever has none is gone, at any age.
+/// while its session was deleted. A session's manifest is the first of its objects to be written and the last to go. Whoever
+/// has none is gone, unless the manifest alone was lost: what was written in the last [`SWEEP_GRACE`] before `now` stays.
 ///
 /// # Errors
 /// A failure of the store.
-pub async fn leftovers(store: &dyn Store) -> Result<Vec<SessionId>, Error> {
+pub async fn leftovers(store: &dyn Store, now: UnixMillis) -> Result<Vec<SessionId>, Error> {
     let mut gone = Vec::new();
     for name in store.children(&key::sessions()).await? {
         let Ok(session) = SessionId::parse(&name) else {
             continue;
         };
         let keys = SessionKeys::new(session.clone());
-        if store.head(&keys.manifest()).await?.is_none()
-            && !store.list(&keys.all(), None).await?.is_empty()
-        {
+        if store.head(&keys.manifest()).await?.is_some() {
+            continue;
+        }
+        let left = store.list(&keys.all(), None).await?;
+        let young = |entry: &Entry| entry.modified.is_some_and(|at| now.since(at) < SWEEP_GRACE);
+        if !left.is_empty() && !left.iter().any(young) {
             gone.push(session);
         }
     }
@@ -261,119 +251,25 @@ pub async fn leftovers(store: &dyn Store) -> Result<Vec<SessionId>, Error> {
 ///
 /// # Errors
 /// A failure of the store.
-pub async fn sweep(store: &dyn Store) -> Result<Vec<SessionId>, Error> {
-    let gone = leftovers(store).await?;
+pub async fn sweep(store: &dyn Store, now: UnixMillis) -> Result<Vec<SessionId>, Error> {
+    let gone = leftovers(store, now).await?;
     for session in &gone {
         delete_objects(store, &SessionKeys::new(session.clone())).await?;
     }
     Ok(gone)
 }
 
-/// All sessions in a store that this version can read, oldest first.
+/// Deletes a session that its user names, whatever state it is in: also one that no client can attach to. Workers of it that
+/// are still there are told by their heartbeats, and leave.
 ///
 /// # Errors
-/// A failure of the store. A session that is damaged or being deleted is left out.
-pub async fn list_sessions(deps: &Deps) -> Result<Vec<SessionRow>, Error> {
-    let mut rows = Vec::new();
-    for name in deps.store.children(&key::sessions()).await? {
-        let Ok(session) = SessionId::parse(&name) else {
-            continue;
-        };
-        let keys = SessionKeys::new(session);
-        let manifest = match update::read::<Manifest>(&*deps.store, &keys.manifest()).await {
-            Ok(Some(found)) => found.value,
-            Ok(None) | Err(Error::Damaged { .. } | Error::Version { .. }) => continue,
-            Err(other) => return Err(other),
-        };
-        let (tasks, active) = match count_tasks(&*deps.store, &keys).await {
-            Ok(counted) => counted,
-            Err(
-                Error::Damaged { .. }
-                | Error::Version { .. }
-                | Error::Store(StoreError::NotFound { .. }),
-            ) => continue,
-            Err(other) => return Err(other),
-        };
-        let last_activity = active.max(manifest.created_at);
-        let cost_usd = kept_cost(&*deps.store, &keys, &manifest).await?;
-        rows.push(SessionRow { manifest, tasks, last_activity, cost_usd });
-    }
-    rows.sort_by_key(|row| row.manifest.created_at);
-    Ok(rows)
-}
-
-/// What a listing can know of a session's cost without looking at its workers.
-async fn kept_cost(
-    store: &dyn Store,
-    keys: &SessionKeys,
-    manifest: &Manifest,
-) -> Result<Option<f64>, Error> {
-    match (&manifest.compute, &manifest.lifetime) {
-        (Compute::Local, _) => Ok(manifest.pace.looks_are_free().then_some(0.0)),
-        (Compute::Ecs(_), Lifetime::Owned) => Ok(None),
-        (Compute::Ecs(_), Lifetime::Detached) if manifest.budget.is_none() => Ok(None),
-        (Compute::Ecs(_), Lifetime::Detached) => {
-            match update::read::<Lead>(store, &keys.lead()).await {
-                // Nobody has led, so nothing was started.
-                Ok(None) => Ok(Some(0.0)),
-                Ok(Some(lead)) => Ok(lead.value.spent.map(|spent| spent.total_usd())),
-                Err(Error::Damaged { .. } | Error::Version { .. }) => Ok(None),
-                Err(other) => Err(other),
-            }
+/// A failure of the store.
+pub async fn delete_session(deps: &Deps, session: &SessionId) -> Result<(), Error> {
+    match Client::attach(deps.clone(), session.clone()).await {
+        Ok(client) => client.delete().await,
+        Err(Error::Damaged { .. } | Error::Version { .. } | Error::Refused { .. }) => {
+            delete_objects(&*deps.store, &SessionKeys::new(session.clone())).await
         }
-    }
-}
-
-async fn count_tasks(
-    store: &dyn Store,
-    keys: &SessionKeys,
-) -> Result<(Summary, UnixMillis), Error> {
-    let mut counts = Counts::default();
-    let mut holders = BTreeSet::new();
-    let mut active = UnixMillis(0);
-    let listed = store.list(&keys.parts(), None).await?;
-    let begun: BTreeSet<PartId> = listed
-        .iter()
-        .filter_map(|entry| entry.key.of_part())
-        .filter(|(_, kind)| *kind == OfPart::Ledger)
-        .map(|(part, _)| part)
-        .collect();
-    for part in &begun {
-        if let Some(ledger) = update::read::<Ledger>(store, &keys.ledger(*part)).await? {
-            counts += ledger.value.counts();
-            holders.extend(ledger.value.holders().cloned());
-            active = active.max(ledger.value.last_ended());
-        }
-    }
-    for entry in store.list(&keys.segments(), None).await? {
-        let Some(number) = entry.key.number() else {
-            continue;
-        };
-        let object = store.get(&entry.key).await?;
-        let index = Segment::decode_index(&entry.key, &object.body)?;
-        active = active.max(index.submitted_at);
-        for (part, places) in index.parts(number) {
-            if !begun.contains(&part) {
-                counts.pending += places.len() as u64;
-            }
-        }
-    }
-    let running = holders.len() as u64;
-    let summary = Summary {
-        pending: counts.open() - running,
-        running,
-        completed: counts.completed,
-        failed: counts.failed,
-        cancelled: counts.cancelled,
-    };
-    Ok((summary, active))
-}
-
-/// Whether a session still takes work, in the word that lists show.
-pub fn state_word(manifest: &Manifest, now: UnixMillis) -> &'static str {
-    match manifest.state {
-        SessionState::Closed => "closed",
-        SessionState::Open if now >= manifest.deadline => "expired",
-        SessionState::Open => "open",
+        Err(other) => Err(other),
     }
 }

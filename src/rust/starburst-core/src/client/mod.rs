@@ -15,6 +15,7 @@ mod environment;
 mod fetch;
 mod fleet;
 mod lead;
+mod list;
 mod manage;
 mod submit;
 mod task_set;
@@ -23,8 +24,9 @@ mod wave;
 
 pub use board::{Known, Row, Summary};
 pub use budget::Spent;
-pub use fetch::{Fetched, FetchedEnding};
-pub use manage::{SessionRow, leftovers, list_sessions, state_word, sweep};
+pub use fetch::{Failed, Fetched, FetchedEnding};
+pub use list::{Problem, SessionRow, list_sessions, state_word};
+pub use manage::{delete_session, leftovers, sweep};
 pub use submit::NewTask;
 pub use task_set::TaskSet;
 
@@ -52,6 +54,7 @@ use batches::Batches;
 use board::Board;
 use bytes::Bytes;
 use fleet::Fleet;
+use futures_util::FutureExt;
 use parking_lot::Mutex;
 use std::{sync::Arc, time::Duration};
 use submit::{Buffer, Unsettled};
@@ -159,6 +162,10 @@ struct Trouble {
     flush: Failing,
     watch: Failing,
     fleet: Failing,
+    /// Writing the owner's heartbeat.
+    owner: Failing,
+    /// A loop that ended by a mistake of ours: the session does not get on any more.
+    crashed: Option<Arc<Error>>,
 }
 
 /// The failures of one loop since its last success.
@@ -275,6 +282,9 @@ impl Client {
     ) -> Result<Arc<Self>, Error> {
         let keys = SessionKeys::new(session);
         let manifest = worker::admit(&*deps.store, &keys).await?;
+        if !inside_worker {
+            list::check_segments(&*deps.store, &keys).await?;
+        }
         let client = Self::start(deps, id, inside_worker, manifest);
         // Left early, by a failure or by whoever abandons the wait, it must not go on in the background.
         let guard = StopOnDrop(Some(Arc::clone(&client)));
@@ -340,11 +350,18 @@ impl Client {
                 Loop::Owner => self.owner_loop().await,
             }
         };
-        tokio::select! {
+        let ended = tokio::select! {
             biased;
-            _ = stopped.wait_for(|stopped| *stopped) => {}
-            () = running => {}
-        }
+            _ = stopped.wait_for(|stopped| *stopped) => return,
+            ended = std::panic::AssertUnwindSafe(running).catch_unwind() => ended,
+        };
+        let why = match ended {
+            Ok(()) => "it ended".to_owned(),
+            Err(panic) => panic_text(&*panic),
+        };
+        let detail = format!("a background loop of this session stopped: {why}");
+        self.trouble.lock().crashed = Some(Arc::new(Error::Internal { detail }));
+        self.bump();
     }
 
     /// Ends this client's loops. The session and its workers go on.
@@ -408,8 +425,8 @@ impl Client {
     /// What keeps the session from getting on, if anything does.
     pub fn trouble(&self) -> Option<Arc<Error>> {
         let (trouble, now) = (self.trouble.lock(), self.deps.clock.now());
-        let parts = [&trouble.fleet, &trouble.watch, &trouble.flush];
-        parts.into_iter().find_map(|part| part.lasting(now))
+        let parts = [&trouble.fleet, &trouble.watch, &trouble.flush, &trouble.owner];
+        trouble.crashed.clone().or_else(|| parts.into_iter().find_map(|part| part.lasting(now)))
     }
 
     /// When the session's workers stop.
@@ -424,12 +441,29 @@ impl Client {
             let owner = crate::heartbeat::OwnerBeat { beat };
             let key = self.keys.owner();
             if let Ok(body) = envelope::encode(Kind::Heartbeat, &key, &owner) {
-                etag = pulse::overwrite(&*self.deps.store, &key, body, etag.take()).await.ok();
+                let written = pulse::overwrite(&*self.deps.store, &key, body, etag.take()).await;
+                let (now, failed) = (self.deps.clock.now(), written.is_err());
+                match written {
+                    Ok(version) => {
+                        etag = Some(version);
+                        self.trouble.lock().owner.note(None, now);
+                    }
+                    Err(error) => self.trouble.lock().owner.note(Some(error), now),
+                }
+                if failed {
+                    self.bump();
+                }
             }
             // Seen by every look of a worker, unless it is late.
             self.deps.clock.sleep(self.pace().owner * 2 / 3).await;
         }
     }
+}
+
+/// What a panic said.
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic".into())
 }
 
 struct StopOnDrop(Option<Arc<Client>>);

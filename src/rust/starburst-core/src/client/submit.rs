@@ -162,6 +162,10 @@ impl Client {
             if *self.stopped.borrow() {
                 return Err(self.why_closed(self.session().clone()));
             }
+            if self.trouble.lock().crashed.is_some() {
+                // The loop is gone: what it would do is done here, and fails here if it must.
+                return self.write_waiting().await;
+            }
             self.flush_now.notify_one();
             let _ = changes.changed().await;
             if self.trouble.lock().flush.error.is_some() {

@@ -42,6 +42,12 @@ pub(super) struct Look {
     taken: HashSet<Key>,
 }
 
+/// A ledger as it was read, or why it cannot be.
+pub(super) struct Read {
+    pub(super) ledger: Result<Ledger, Error>,
+    pub(super) etag: Option<ETag>,
+}
+
 /// A part, and the version of its ledger that was seen last.
 type Seen = (PartId, Option<ETag>);
 
@@ -108,28 +114,40 @@ impl Client {
         };
         let ledgers = self.read_ledgers(suspects).await?;
         // Read before the ledgers are shown: a task's signals come before its end.
-        let due = ledgers.iter().any(|(_, ledger)| has_signals(&ledger.value));
+        let due = ledgers.iter().any(|(_, read)| read.ledger.as_ref().is_ok_and(has_signals));
         if due || look.signals_read.is_none_or(|at| now.since(at) >= pace.signals) {
             let listed = self.list_parts(first).await?;
             changed |= self.read_signals(&listed, &mut look).await?;
         }
         changed |= !ledgers.is_empty();
         for (part, ledger) in ledgers {
-            self.take_in(part, ledger)?;
+            self.take_in(part, ledger);
         }
         self.fetch_ahead();
         Ok(changed)
     }
 
-    /// Brings a ledger that was read now onto the board.
-    pub(super) fn take_in(&self, part: PartId, ledger: Versioned<Ledger>) -> Result<(), Error> {
+    /// Brings a ledger that was read now onto the board. One that is damaged costs its tasks, and no others.
+    pub(super) fn take_in(&self, part: PartId, read: Read) {
+        let key = self.keys.ledger(part);
         // Held until both know of it: what is fetched in between would be fetched ahead after it.
         let mut ahead = self.ahead.lock();
         let mut board = self.board.lock();
+        let checked = read.ledger.and_then(|ledger| {
+            board.check_ledger(&key, part, &ledger)?;
+            Ok(ledger)
+        });
+        let ledger = match checked {
+            Ok(ledger) => ledger,
+            Err(error) => match board.without_ledger(part, &error) {
+                Some(ledger) => ledger,
+                None => return,
+            },
+        };
         if let Some(view) = board.part(part).filter(|view| view.client == self.id) {
-            ahead.note(view.first, view.ledger.as_ref().map(|old| &old.value), &ledger.value);
+            ahead.note(view.first, view.ledger.as_ref().map(|old| &old.value), &ledger);
         }
-        board.add_ledger(&self.keys.ledger(part), part, ledger)
+        board.add_ledger(part, Versioned { value: ledger, etag: read.etag });
     }
 
     async fn discover(&self, tail: &mut Tail) -> Result<bool, Error> {
@@ -174,7 +192,7 @@ impl Client {
     async fn read_ledgers(
         &self,
         suspects: Vec<Seen>,
-    ) -> Result<Vec<(PartId, Versioned<Ledger>)>, Error> {
+    ) -> Result<Vec<(PartId, Read)>, Error> {
         let reads = stream::iter(suspects).map(|(part, etag)| async move {
             Ok::<_, Error>((part, self.read_ledger(part, etag).await?))
         });
@@ -192,7 +210,7 @@ impl Client {
         &self,
         part: PartId,
         seen: Option<ETag>,
-    ) -> Result<Option<Versioned<Ledger>>, Error> {
+    ) -> Result<Option<Read>, Error> {
         let key = self.keys.ledger(part);
         let read = match &seen {
             Some(etag) => self.deps.store.get_if_changed(&key, etag).await,
@@ -200,8 +218,9 @@ impl Client {
         };
         match read {
             Ok(Some(object)) => {
-                let (value, _) = envelope::decode(Kind::Ledger, &key, &object.body)?;
-                Ok(Some(Versioned { value, etag: Some(object.etag) }))
+                let read = envelope::decode::<Ledger>(Kind::Ledger, &key, &object.body);
+                let ledger = read.map(|(ledger, _)| ledger);
+                Ok(Some(Read { ledger, etag: Some(object.etag) }))
             }
             Ok(None) | Err(StoreError::NotFound { .. }) => Ok(None),
             Err(other) => Err(other.into()),

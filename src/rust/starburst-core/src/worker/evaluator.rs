@@ -1,5 +1,8 @@
 //! The evaluator seam: an R process that evaluates one task after the other.
-use crate::{blob::Payload, downloads::Material, error::Error, launch::LogSpan, segment::TaskKind};
+use crate::{
+    blob::Payload, downloads::Material, error::Error, launch::LogSpan, ledger::FailureText,
+    segment::TaskKind,
+};
 use async_trait::async_trait;
 use bytes::Bytes;
 use std::time::Duration;
@@ -31,8 +34,8 @@ pub struct Common {
 pub enum Outcome {
     /// Its code returned.
     Value(Payload),
-    /// Its code failed; the bytes are the condition.
-    Error(Payload),
+    /// Its code failed; the bytes are the condition, and here it is as text.
+    Error(Payload, Option<FailureText>),
     /// R could not read it.
     Unreadable(String),
 }

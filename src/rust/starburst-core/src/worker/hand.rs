@@ -1,6 +1,6 @@
 //! Working through claimed tasks: feed R, collect how they end, commit, and let go when told to.
 use super::{
-    PATIENCE, Worker,
+    Worker,
     evaluator::{Common, Evaluator, Event, Job, Outcome},
     queue::{Hand, Known, Settlement},
 };
@@ -12,7 +12,7 @@ use crate::{
     error::Error,
     ids::PartId,
     launch::LogSpan,
-    ledger::{Broken, Claim},
+    ledger::{Broken, Claim, FailureText},
     results::ResultRef,
     segment::Part,
     signal::Signal,
@@ -47,7 +47,7 @@ pub(super) struct Finished {
 #[derive(Debug)]
 pub(super) enum How {
     Value(Payload),
-    Error(Payload),
+    Error(Payload, Option<FailureText>),
     Broken(Broken, String),
 }
 
@@ -93,8 +93,14 @@ impl Worker {
         let mut failing: Option<Monotonic> = None;
         loop {
             match self.step(&mut desk, evaluator).await {
-                Ok(true) => failing = None,
-                Ok(false) => return Ok(()),
+                Ok(true) => {
+                    failing = None;
+                    self.tell_of_uploads();
+                }
+                Ok(false) => {
+                    self.out_of_trouble();
+                    return Ok(());
+                }
                 // The ledger went with its session: what is in hand is nobody's any more.
                 Err(Error::Store(StoreError::NotFound { .. })) => {
                     self.kill(evaluator).await;
@@ -104,7 +110,8 @@ impl Worker {
                 // What is in hand is worth waiting for: the store may come back.
                 Err(error @ Error::Store(_)) => {
                     let now = self.deps.clock.now();
-                    if now.since(*failing.get_or_insert(now)) > PATIENCE {
+                    let since = now.since(*failing.get_or_insert(now));
+                    if !self.waits_out(&error, since) {
                         evaluator.kill().await;
                         return Err(error);
                     }
@@ -143,6 +150,15 @@ impl Worker {
         }
         self.attend(desk, evaluator).await?;
         Ok(true)
+    }
+
+    /// Says in the heartbeat that chunks of a result, which is still coming, are not taken.
+    fn tell_of_uploads(&self) {
+        let trouble = self.deps.uploads.trouble();
+        let mut beat = self.shared.beat.lock();
+        if trouble.is_some() || beat.trouble.is_some() {
+            beat.trouble = trouble;
+        }
     }
 
     /// Kills R; the next task starts another.
@@ -226,7 +242,7 @@ impl Worker {
                 }
                 let how = match outcome {
                     Outcome::Value(payload) => How::Value(payload),
-                    Outcome::Error(payload) => How::Error(payload),
+                    Outcome::Error(payload, failure) => How::Error(payload, failure),
                     Outcome::Unreadable(message) => How::Broken(Broken::Unreadable, message),
                 };
                 let ms = ran.as_secs_f64() * 1e3;

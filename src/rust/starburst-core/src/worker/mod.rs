@@ -19,7 +19,7 @@ use crate::{
     clock::{Clock, Monotonic},
     downloads::{ChunkCache, Downloads},
     error::Error,
-    heartbeat::{ProcessId, WorkerState},
+    heartbeat::{ProcessId, Trouble, WorkerState},
     ids::{Ids, SessionId, WorkerId},
     key::SessionKeys,
     launch::Fates,
@@ -264,6 +264,7 @@ impl Worker {
             match self.one_round(evaluator, rested).await {
                 Ok(true) => {
                     failing = None;
+                    self.out_of_trouble();
                     rested = 0;
                     backoff = self.backoff();
                     idle_since = self.deps.clock.now();
@@ -273,7 +274,7 @@ impl Worker {
                 Err(error) => {
                     let now = self.deps.clock.now();
                     let since = *failing.get_or_insert(now);
-                    if now.since(since) > PATIENCE {
+                    if !self.waits_out(&error, now.since(since)) {
                         return Err(error);
                     }
                 }
@@ -291,6 +292,21 @@ impl Worker {
             }
             rested += 1;
         }
+    }
+
+    /// Whether to go on after failing for so long. Says so in the heartbeat when the store takes nothing.
+    fn waits_out(&self, error: &Error, failing: Duration) -> bool {
+        if let Error::Store(error) = error {
+            self.shared.beat.lock().trouble = Trouble::of(error);
+        }
+        match self.manifest().outage_limit(self.deps.clock.wall()) {
+            Some(limit) if error.may_pass() => failing <= limit,
+            Some(_) | None => failing <= PATIENCE,
+        }
+    }
+
+    fn out_of_trouble(&self) {
+        self.shared.beat.lock().trouble = None;
     }
 
     /// How long to rest with nothing to do. Where tasks are long, new ones can wait a little longer to be found; and where

@@ -26,11 +26,11 @@ impl Worker {
         let record = |f: &Finished| {
             let ending = match (&f.how, f.stored.clone()) {
                 (How::Value(_), Some(at)) => Ending::Value(at),
-                (How::Error(_), Some(at)) => Ending::Error(at),
+                (How::Error(..), Some(at)) => Ending::Error(at),
                 (How::Broken(broken, message), _) => {
                     Ending::Broken { broken: *broken, message: message.clone() }
                 }
-                (How::Value(_) | How::Error(_), None) => return None,
+                (How::Value(_) | How::Error(..), None) => return None,
             };
             let ended = Ended {
                 ending,
@@ -40,6 +40,10 @@ impl Worker {
                 ran_ms: u64::try_from(f.ran.as_millis()).unwrap_or(u64::MAX),
                 signals: f.signals,
                 log: f.log,
+                failure: match &f.how {
+                    How::Error(_, failure) => failure.clone(),
+                    How::Value(_) | How::Broken(..) => None,
+                },
             };
             Some((f.claim, ended))
         };
@@ -55,7 +59,7 @@ impl Worker {
         let mut chunks = Vec::new();
         let mut places: Vec<(usize, ResultRef)> = Vec::new();
         for (n, finished) in desk.finished.iter().enumerate() {
-            let (How::Value(payload) | How::Error(payload)) = &finished.how else {
+            let (How::Value(payload) | How::Error(payload, _)) = &finished.how else {
                 continue;
             };
             if finished.stored.is_some() {

@@ -173,6 +173,7 @@ impl Pulse {
         };
         if let Some(object) = object {
             let (manifest, _) = envelope::decode::<Manifest>(Kind::Manifest, &key, &object.body)?;
+            manifest.check(&key)?;
             *self.shared.manifest.lock() = Arc::new(manifest);
             self.manifest_etag = Some(object.etag);
         }
@@ -250,7 +251,11 @@ impl Pulse {
                 Err(error) => {
                     let now = self.clock.now();
                     let since = *failing.get_or_insert(now);
-                    if now.since(since) > pace.lease * 10 {
+                    let limit = match manifest.outage_limit(self.clock.wall()) {
+                        Some(limit) if error.may_pass() => limit,
+                        Some(_) | None => pace.lease * 10,
+                    };
+                    if now.since(since) > limit {
                         let _ = orders.send(Orders::Leave(error.chain().join(": ")));
                     }
                 }
@@ -374,6 +379,7 @@ pub fn first_beat(worker: WorkerId, process: ProcessId, clock: &dyn Clock) -> He
         busy_ms: 0,
         disturbed: 0,
         requests: Requests::default(),
+        trouble: None,
         no_environment: false,
     }
 }

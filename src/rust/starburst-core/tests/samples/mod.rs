@@ -165,7 +165,16 @@ pub(crate) fn ledger() -> Ledger {
     let batch = || ResultRef::Batch { object: ObjectId::parse("r-1").unwrap(), place: 1 };
     let ended = |ending, worker: Option<WorkerId>, log| {
         let (at, ran_ms, signals) = (UnixMillis(1_700_000_002_000), 77, 2);
-        TaskState::Ended(Box::new(Ended { ending, worker, attempt: 4, at, ran_ms, signals, log }))
+        TaskState::Ended(Box::new(Ended {
+            ending,
+            worker,
+            attempt: 4,
+            at,
+            ran_ms,
+            signals,
+            log,
+            failure: None,
+        }))
     };
     let broken = |broken| Ending::Broken { broken, message: "lost 3 of 3 attempts: `kill`".into() };
     let log = Some(LogSpan { from: 10, to: 1 << 40 });
@@ -201,6 +210,7 @@ fn heartbeat(beat: u64, state: WorkerState) -> Heartbeat {
         busy_ms: 123_456,
         disturbed: 2,
         requests: Requests::default(),
+        trouble: None,
         no_environment: false,
     }
 }

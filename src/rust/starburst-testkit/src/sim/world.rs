@@ -385,7 +385,7 @@ impl World {
         auditor.delete().await.unwrap();
         self.clock.sleep(Duration::from_secs(600)).await;
         // What a write that was late, or a worker that stood still, has left is found by a sweep.
-        client::sweep(&*self.store).await.unwrap();
+        client::sweep(&*self.store, self.clock.wall()).await.unwrap();
         let left = self.objects(session).await;
         if let Some((key, _)) = left.first() {
             violations.push(format!("{key} outlived its session, with {} more", left.len() - 1));
