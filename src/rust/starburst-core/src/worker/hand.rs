@@ -13,6 +13,7 @@ use crate::{
     ids::PartId,
     launch::LogSpan,
     ledger::{Broken, Claim},
+    mutation::{Rule, is_broken},
     results::ResultRef,
     segment::Part,
     signal::Signal,
@@ -361,7 +362,9 @@ impl Worker {
             // Everything of it has ended, and that is known.
             return Ok(!desk.waiting.is_empty() || !desk.running.is_empty());
         }
-        self.write_signals(desk).await?;
+        if !is_broken(Rule::SignalsFirst) {
+            self.write_signals(desk).await?;
+        }
         let part = Arc::clone(&desk.part);
         let ended = self.store_results(desk).await?;
         let claim = if claim_more && desk.strikes.is_empty() {
@@ -379,6 +382,9 @@ impl Worker {
             back_up: None,
         };
         let claims = self.settle(&part, &settlement).await?;
+        if is_broken(Rule::SignalsFirst) {
+            self.write_signals(desk).await?;
+        }
         desk.finished.clear();
         desk.strikes.clear();
         desk.released.clear();

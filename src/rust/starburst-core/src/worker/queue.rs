@@ -9,6 +9,7 @@ use crate::{
     ids::{Nonce, PartId, WorkerId},
     key::SessionKeys,
     ledger::{Claim, Counts, Ended, Ledger},
+    mutation::{Rule, is_broken},
     segment::{Part, Segment},
     store::{ETag, Store, StoreError},
     tail::{News, Tail},
@@ -142,7 +143,7 @@ impl Queue {
             self.unread.add([News { number: 0, parts: None }], false);
             return Ok(());
         }
-        let again = self.reopened != reopened;
+        let again = self.reopened != reopened && !is_broken(Rule::RetryNoticed);
         let mut tail = if again { Tail::default() } else { self.tail };
         let news = tail.advance(store, keys).await?;
         if again {
@@ -454,6 +455,7 @@ impl Worker {
             Some(Known::Begun { etag, .. }) => (None, etag.is_none()),
             None => (None, true),
         };
+        let may_begin = may_begin || is_broken(Rule::NoLateLedger);
         let missing = || may_begin.then(|| Ledger::new(len));
         let (store, ids) = (&*self.deps.store, &*self.deps.ids);
         let (claims, ledger) = update::update(store, ids, &key, seen, missing, change).await?;
