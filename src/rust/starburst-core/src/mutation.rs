@@ -38,6 +38,8 @@ pub enum Rule {
     NoLateEnd,
     /// A ledger that went with its session is not made anew.
     NoLateLedger,
+    /// A ledger that was read and is gone is not taken for one that nobody has begun.
+    GoneIsGone,
     /// Who follows the segments does not pass over one that is not seen yet.
     TailStops,
     /// Running workers notice that tasks which had ended wait again.

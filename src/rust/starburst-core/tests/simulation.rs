@@ -104,8 +104,7 @@ const STORM: Weather = Weather {
     r_dies: 30,
     twice: 4,
     client_dies: 2,
-    cancel: 0,
-    backups: false,
+    ..Weather::FAIR
 };
 
 #[test]

@@ -489,7 +489,7 @@ impl Worker {
             }
             Ok(None) => Ok(()),
             // One that was read before went with its session, and must not be begun anew.
-            Err(StoreError::NotFound { .. }) if etag.is_none() => {
+            Err(StoreError::NotFound { .. }) if etag.is_none() || is_broken(Rule::GoneIsGone) => {
                 self.queue.parts.insert(id, Known::Untouched);
                 Ok(())
             }

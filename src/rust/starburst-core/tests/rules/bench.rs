@@ -139,7 +139,7 @@ impl Bench {
             let manifest = worker::admit(&*deps.store, &keys).await?;
             worker::run(deps, config, manifest, &mut r, told).await
         });
-        Hired { work, _tell: tell }
+        Hired { work, tell }
     }
 
     /// Looks every half second until `done` says so, or for `most`. Returns whether it came to that.
@@ -164,10 +164,17 @@ impl Bench {
 /// A worker at work.
 pub(crate) struct Hired {
     pub(crate) work: JoinHandle<Result<String, Error>>,
-    _tell: watch::Sender<Told>,
+    tell: watch::Sender<Told>,
 }
 
 type Answer = dyn FnMut(&Arc<Uploads>, Bytes) -> Outcome + Send;
+
+impl Hired {
+    /// Makes the worker look at its claims.
+    pub(crate) fn nudge(&self) {
+        self.tell.send_modify(|told| told.nudges += 1);
+    }
+}
 
 /// What an R does with a task.
 pub(crate) struct Actor {

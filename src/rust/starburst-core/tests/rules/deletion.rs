@@ -61,8 +61,9 @@ fn a_session_is_deleted_once_its_workers_have_left() {
     });
 }
 
-/// Deletes all of a session behind the back of a worker whose task has so long to go. Returns what is there long after.
-async fn deleted_under_a_worker(task: Duration) -> Vec<String> {
+/// Deletes all of a session behind the back of a worker whose task has so long to go, and at times makes it look at its
+/// claims then. Returns what is there long after.
+async fn deleted_under_a_worker(task: Duration, nudge: bool) -> Vec<String> {
     let bench = Bench::new();
     let client = bench.create(config()).await;
     client.submit(small()).unwrap();
@@ -73,6 +74,9 @@ async fn deleted_under_a_worker(task: Duration) -> Vec<String> {
     bench.sleep(seconds(40)).await;
     client.stop();
     delete_all(&*bench.store, &session).await;
+    if nudge {
+        worker.nudge();
+    }
     assert!(bench.until(seconds(1_000), async || worker.work.is_finished()).await);
     left_of(&*bench.store, &session).await
 }
@@ -86,17 +90,22 @@ async fn delete_all(store: &dyn Store, session: &SessionId) {
 
 #[test]
 fn no_heartbeat_is_written_into_a_deleted_session() {
-    guards(Rule::NoLateBeat, async || deleted_under_a_worker(seconds(500)).await.is_empty());
+    guards(Rule::NoLateBeat, async || deleted_under_a_worker(seconds(500), false).await.is_empty());
 }
 
 #[test]
 fn nothing_is_said_at_the_end_into_a_deleted_session() {
-    guards(Rule::NoLateEnd, async || deleted_under_a_worker(seconds(500)).await.is_empty());
+    guards(Rule::NoLateEnd, async || deleted_under_a_worker(seconds(500), false).await.is_empty());
 }
 
 #[test]
 fn no_ledger_is_begun_anew_in_a_deleted_session() {
-    guards(Rule::NoLateLedger, async || deleted_under_a_worker(seconds(2)).await.is_empty());
+    guards(Rule::NoLateLedger, async || deleted_under_a_worker(seconds(2), false).await.is_empty());
+}
+
+#[test]
+fn a_ledger_that_is_gone_when_a_worker_looks_at_its_claims_is_not_begun_anew() {
+    guards(Rule::GoneIsGone, async || deleted_under_a_worker(seconds(500), true).await.is_empty());
 }
 
 #[test]

@@ -4,6 +4,7 @@
 mod bench;
 mod chunks;
 mod deletion;
+mod faults;
 mod leaving;
 mod ledger;
 mod progress;
