@@ -41,7 +41,7 @@ pub struct Report {
     pub others: usize,
     /// Requests made.
     pub requests: u64,
-    /// The same for two runs that wrote the same things in the same order at the same time.
+    /// The same for two runs that wrote the same things in the same order at the same time; 0 where the story is not told.
     pub fingerprint: u64,
     /// What happened, in lines for people, if it was told.
     pub story: Vec<String>,

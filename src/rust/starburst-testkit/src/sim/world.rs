@@ -80,7 +80,7 @@ pub(super) async fn run(seed: u64, weather: Weather, tell: bool) -> Report {
         values,
         others,
         requests: world.store.requests(),
-        fingerprint: world.store.log.fingerprint(),
+        fingerprint: if tell { world.store.log.fingerprint() } else { 0 },
         story: if tell { world.store.log.story() } else { Vec::new() },
     }
 }
