@@ -134,6 +134,7 @@ impl Bench {
             r,
             jobs: VecDeque::new(),
             signalled: 0,
+            done: 0,
         };
         let work = tokio::spawn(async move {
             let manifest = worker::admit(&*deps.store, &keys).await?;
@@ -178,7 +179,8 @@ impl Hired {
 
 /// What an R does with a task.
 pub(crate) struct Actor {
-    pub(crate) takes: Duration,
+    /// How long each task takes; the last of these for all that follow.
+    pub(crate) takes: Vec<Duration>,
     pub(crate) signals: usize,
     pub(crate) answer: Box<Answer>,
 }
@@ -192,7 +194,11 @@ impl Actor {
         takes: Duration,
         answer: impl FnMut(&Arc<Uploads>, Bytes) -> Outcome + Send + 'static,
     ) -> Self {
-        Self { takes, signals: 0, answer: Box::new(answer) }
+        Self { takes: vec![takes], signals: 0, answer: Box::new(answer) }
+    }
+    /// Answers tasks with their payloads after so many seconds each.
+    pub(crate) fn lasting<const N: usize>(takes: [u64; N]) -> Self {
+        Self { takes: takes.map(seconds).to_vec(), ..Self::echo(seconds(0)) }
     }
 }
 
@@ -202,6 +208,7 @@ struct Stage {
     r: Actor,
     jobs: VecDeque<(Job, Option<Monotonic>)>,
     signalled: usize,
+    done: usize,
 }
 
 impl std::fmt::Debug for Stage {
@@ -221,7 +228,8 @@ impl Evaluator for Stage {
             return std::future::pending().await;
         };
         let now = self.clock.now();
-        let until = *until.get_or_insert(Monotonic(now.0 + self.r.takes));
+        let takes = self.r.takes.get(self.done).or(self.r.takes.last()).copied().unwrap();
+        let until = *until.get_or_insert(Monotonic(now.0 + takes));
         self.clock.sleep(until.since(now)).await;
         let number = job.number;
         if self.signalled < self.r.signals {
@@ -231,8 +239,9 @@ impl Evaluator for Stage {
         self.signalled = 0;
         let bytes = job.payload.concat().await.unwrap();
         self.jobs.pop_front();
+        self.done += 1;
         let outcome = (self.r.answer)(&self.uploads, bytes);
-        Event::Ended { number, outcome, ran: self.r.takes, log: None }
+        Event::Ended { number, outcome, ran: takes, log: None }
     }
     async fn kill(&mut self) {
         self.jobs.clear();

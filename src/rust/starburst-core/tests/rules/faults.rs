@@ -4,7 +4,7 @@ use starburst_core::{
     client::{Client, Known, SessionConfig},
     ids::{PartId, TaskId},
     key::SessionKeys,
-    ledger::Ledger,
+    ledger::{Ledger, TaskState},
     manifest::Lifetime,
     update,
 };
@@ -66,4 +66,28 @@ async fn cancelling_shows_no_end_before_the_conditions_that_came_before_it() {
     client.cancel(&ids[1..]).await.unwrap();
     assert_eq!(client.known(&ids[0]).unwrap(), Known::Completed);
     assert_eq!(client.take_signals().len(), 1);
+}
+
+/// Behind a task that turned out to be long nothing is kept, so that others can take it. It is given back, and claimed
+/// again by the same worker, once a second.
+#[tokio::test(start_paused = true)]
+#[ignore = "`Worker::claims_ahead()` in `worker/hand.rs` claims behind a task that runs for long"]
+async fn what_waits_behind_a_long_task_is_left_to_others() {
+    let bench = Bench::new();
+    let client = bench.create(config()).await;
+    for _ in 0..4 {
+        client.submit(small()).unwrap();
+    }
+    client.flush().await.unwrap();
+    // Tasks took a moment on average, until this one.
+    let _worker = bench.hire(client.session(), Actor::lasting([1, 1, 300, 1]));
+    let key = SessionKeys::new(client.session().clone()).ledger(PartId(0));
+    bench.sleep(seconds(200)).await;
+    let ledger = update::read::<Ledger>(&*bench.store, &key).await.unwrap().unwrap().value;
+    assert_eq!(ledger.counts().completed, 2);
+    let attempts = |task: &TaskState| match task {
+        TaskState::Pending(history) | TaskState::Claimed { history, .. } => history.attempt,
+        TaskState::Ended(_) | TaskState::Cancelled(_) => 0,
+    };
+    assert!(attempts(&ledger.tasks[3]) <= 2, "{:?}", ledger.tasks[3]);
 }

@@ -5,13 +5,16 @@ use starburst_core::{
     envelope::{self, Kind},
     ids::{ClientId, PartId, TaskId},
     key::{Key, OfPart},
-    ledger::{Ending, Ledger, TaskState},
+    ledger::{Ending, History, Ledger, TaskState},
     segment::Segment,
 };
 use std::{
     collections::{BTreeMap, HashMap},
     hash::Hasher,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -53,11 +56,23 @@ pub struct Log {
     places: Mutex<BTreeMap<(ClientId, u64), (PartId, usize)>>,
     /// All states of each ledger.
     states: Mutex<BTreeMap<PartId, Vec<Arc<Ledger>>>>,
+    /// A segment was deleted.
+    torn: AtomicBool,
 }
 
 impl Log {
     pub(super) fn add(&self, event: Event) {
+        if let Event::Delete { key, .. } = &event
+            && key.number().is_some()
+        {
+            self.torn.store(true, Ordering::Relaxed);
+        }
         self.events.lock().push(event);
+    }
+
+    /// Whether segments were deleted: their numbers may be given again, to others' tasks.
+    pub(super) fn is_torn(&self) -> bool {
+        self.torn.load(Ordering::Relaxed)
     }
 
     /// An object was written.
@@ -151,7 +166,12 @@ fn line(at: Duration, text: &str) -> String {
 fn in_words(task: &TaskState) -> String {
     match task {
         TaskState::Pending(history) => {
-            format!("waits, after {} attempts and {} strikes", history.attempt, history.strikes)
+            let why = history.last_loss.as_ref().map(|why| format!(": {why}"));
+            let History { attempt, strikes, .. } = history;
+            format!(
+                "waits, after {attempt} attempts and {strikes} strikes{}",
+                why.unwrap_or_default()
+            )
         }
         TaskState::Claimed { worker, history, backup } => {
             let backup = backup.as_ref().map(|id| format!(", backed up by {id}"));

@@ -6,7 +6,8 @@
 //!    die, at times the store is gone, and the session may be deleted ([`trouble`]). What clients show meanwhile is
 //!    compared with the states that there were ([`views`]).
 //! 3. The calm: nothing fails any more, a fresh client attaches, and everything must come to an end ([`ending`]).
-//! 4. What happened is read from the record of all writes, not from the code's own counters ([`checks`]).
+//! 4. What happened is read from the record of all writes, not from the code's own counters ([`checks`],
+//!    [`named`]).
 mod checks;
 mod crew;
 mod ending;
@@ -16,6 +17,7 @@ mod large;
 pub mod load;
 mod member;
 mod meter;
+mod named;
 mod process;
 mod store;
 mod trouble;

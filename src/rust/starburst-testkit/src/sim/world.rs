@@ -2,6 +2,7 @@
 use super::{
     Report,
     checks::{self, Law},
+    named,
     process::{Power, Reached, Switch},
     store::SimStore,
     views::Shown,
@@ -73,6 +74,9 @@ pub(super) async fn run(seed: u64, weather: Weather, tell: bool) -> Report {
     let config = world.config();
     let law = Law { lease: config.pace.lease, max_attempts: config.max_attempts };
     violations.extend(checks::steps(&world.store.log, law));
+    if weather.large > 0 {
+        violations.extend(named::before_it_is_named(&world.store.log));
+    }
     violations.append(&mut world.alarms.lock());
     let tell = tell || !violations.is_empty();
     Report {
@@ -128,8 +132,11 @@ impl World {
         SessionConfig { backup_tasks: backups, lifetime, pace: self.weather.pace(), ..config }
     }
 
-    /// Looks at what a client shows, which must be right at any moment.
+    /// Looks at what a client shows, which must be right at any moment before a deletion.
     pub(super) fn see(&self, (client, shown): &mut Watched) {
+        if self.store.log.is_torn() {
+            return;
+        }
         // Two workers of one name write their conditions under the same names, and a deletion takes them.
         let signals = self.weather.twice == 0 && !self.weather.deleted;
         let wrong = shown.look(client, &self.store.log, signals);
