@@ -123,7 +123,10 @@ impl Step<'_> {
         };
         let had = open(self.old).map_or(0, |(strikes, _)| strikes);
         if let Some((strikes, loss)) = open(self.new) {
-            if strikes >= self.law.max_attempts {
+            // Only a backup that is at it already may go on.
+            let anew =
+                matches!(self.new, TaskState::Pending(_)) || attempt(self.new) > attempt(self.old);
+            if strikes >= self.law.max_attempts && anew {
                 return Some(format!("it goes on after {strikes} strikes"));
             }
             let free = strikes > had && loss.is_none();

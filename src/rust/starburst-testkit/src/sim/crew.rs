@@ -26,6 +26,10 @@ impl Workplace for World {
         }
     }
     fn stop(&self, worker: &WorkerId) {
+        // Where they are out of reach they learn of it by themselves.
+        if !self.weather.sure {
+            return;
+        }
         for process in self.workers.lock().iter() {
             if process.name.starts_with(worker.as_str()) {
                 process.task.abort();

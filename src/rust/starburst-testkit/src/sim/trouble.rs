@@ -14,6 +14,8 @@ use std::{
 const SHORT: u64 = 250;
 /// Some take as long as this, in seconds: longer than a worker waits for its store.
 const LONG: u64 = 900;
+/// Somebody who attaches is refused more often than this by no weather: a try takes a second at least, and mostly 20.
+const REFUSED: u32 = 500;
 
 impl World {
     /// Crashes, stops and cuts off processes at random moments.
@@ -84,13 +86,22 @@ impl World {
     /// Somebody deletes the session, and may be killed in the middle of it; then somebody else does.
     pub(super) async fn delete_in_storm(self: Arc<Self>, session: SessionId) {
         self.pause(200_000).await;
+        let mut refused = 0;
         loop {
+            if refused > REFUSED {
+                self.alarms.lock().push("half a deletion cannot be completed".into());
+                break;
+            }
             let switch = Switch::default();
             let client = match Client::attach(self.deps(&switch), session.clone()).await {
                 Ok(client) => client,
                 Err(Error::NoSession { .. }) => break,
-                Err(_) => continue,
+                Err(_) => {
+                    refused += 1;
+                    continue;
+                }
             };
+            refused = 0;
             self.clients.lock().push(switch.clone());
             self.note(format!("client {} deletes the session", client.id()));
             let dies = if self.dice.one_in(2) { 60_000 } else { u64::from(u32::MAX) };

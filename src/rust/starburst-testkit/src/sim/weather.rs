@@ -45,7 +45,7 @@ pub struct Weather {
     pub outage_s: u64,
     /// Whether listings may miss what is written while they are made.
     pub partial: bool,
-    /// Whether the launcher knows for sure which workers are gone.
+    /// Whether the launcher reaches the workers: it knows for sure which are gone, and can stop them.
     pub sure: bool,
     /// Whether the session belongs to the client that made it.
     pub owned: bool,
