@@ -111,7 +111,7 @@ impl Weather {
             partial: dice.one_in(2),
             sure: dice.one_in(3),
             owned: dice.one_in(4),
-            local: dice.one_in(16),
+            local: dice.one_in(32),
             deleted: dice.one_in(8),
         }
     }
