@@ -495,7 +495,8 @@ mod tests {
         let mut body = vec![0; 40_000];
         blake3::Hasher::new().finalize_xof().fill(&mut body);
         let sealed = |body: &[u8], worth| {
-            let sealed = Unsealed::new(Kind::Blob, body).seal_and_keep(&key(), &Spare::default(), worth);
+            let sealed =
+                Unsealed::new(Kind::Blob, body).seal_and_keep(&key(), &Spare::default(), worth);
             assert_eq!(open(Kind::Blob, &key(), &sealed).unwrap().0, body);
             sealed.len()
         };

@@ -186,7 +186,12 @@ pub struct Ledger {
 impl Ledger {
     /// A ledger for a part of `len` tasks of this segment that nobody has touched.
     pub fn new(segment: Nonce, len: usize) -> Self {
-        Self { write: Nonce(0), segment, revision: 0, tasks: vec![TaskState::Pending(History::default()); len] }
+        Self {
+            write: Nonce(0),
+            segment,
+            revision: 0,
+            tasks: vec![TaskState::Pending(History::default()); len],
+        }
     }
 
     /// Whether these are the states of `len` tasks of this segment.
@@ -286,6 +291,11 @@ impl Ledger {
         if let Some(task) = self.tasks.get_mut(claim.place)
             && holds(task, worker, claim.attempt)
         {
+            if is_broken(Rule::FreeRelease)
+                && let TaskState::Claimed { history, .. } = task
+            {
+                history.strikes += 1;
+            }
             take_off(task, worker);
         }
     }
@@ -315,7 +325,7 @@ impl Ledger {
         let TaskState::Claimed { history, .. } = task else {
             return false;
         };
-        if strikes < max_attempts || !alone {
+        if strikes < max_attempts || !alone || is_broken(Rule::MaxAttempts) {
             history.last_loss = Some(reason.to_owned());
             take_off(task, worker);
             return true;
@@ -362,8 +372,8 @@ impl Ledger {
     ) -> usize {
         let mut taken = 0;
         for claim in judged {
-            if self.holds(dead, *claim) && self.strike(dead, claim.place, reason, max_attempts, at)
-            {
+            let held = self.holds(dead, *claim) || is_broken(Rule::JudgedOnly);
+            if held && self.strike(dead, claim.place, reason, max_attempts, at) {
                 taken += 1;
             }
         }
@@ -380,6 +390,13 @@ impl Ledger {
                 *task = TaskState::Cancelled(std::mem::take(history));
                 true
             }
+            TaskState::Ended(e)
+                if !matches!(e.ending, Ending::Value(_)) && is_broken(Rule::CancelOpenOnly) =>
+            {
+                let history = History { attempt: e.attempt, ..History::default() };
+                *task = TaskState::Cancelled(history);
+                true
+            }
             TaskState::Ended(_) | TaskState::Cancelled(_) => false,
         }
     }
@@ -390,12 +407,17 @@ impl Ledger {
             return false;
         };
         let attempt = match task {
-            TaskState::Ended(e) if !matches!(e.ending, Ending::Value(_)) => e.attempt,
+            TaskState::Ended(e)
+                if !matches!(e.ending, Ending::Value(_)) || is_broken(Rule::RetryWithoutValue) =>
+            {
+                e.attempt
+            }
             TaskState::Cancelled(history) => history.attempt,
             TaskState::Ended(_) | TaskState::Pending(_) | TaskState::Claimed { .. } => {
                 return false;
             }
         };
+        let attempt = if is_broken(Rule::AttemptsStay) { 0 } else { attempt };
         *task = TaskState::Pending(History { attempt, ..History::default() });
         true
     }
@@ -482,7 +504,8 @@ impl std::ops::AddAssign for Counts {
 fn holds(task: &TaskState, worker: &WorkerId, attempt: u32) -> bool {
     match task {
         TaskState::Claimed { worker: holder, history, backup } => {
-            (holder == worker || backup.as_ref() == Some(worker)) && history.attempt == attempt
+            let joined = backup.as_ref() == Some(worker) && !is_broken(Rule::BackupEnds);
+            (holder == worker || joined) && history.attempt == attempt
         }
         TaskState::Pending(_) | TaskState::Ended(_) | TaskState::Cancelled(_) => false,
     }

@@ -82,6 +82,9 @@ pub struct Manifest {
     /// The packages that workers make ready before they start; those of their own R only when absent.
     #[serde(default)]
     pub environment: Option<EnvironmentId>,
+    /// Its objects are being deleted: what is missing is missing on purpose.
+    #[serde(default)]
+    pub deleting: bool,
     /// Why it was closed, when it was not by a user's wish.
     #[serde(default)]
     pub closed_because: Option<String>,
@@ -123,6 +126,10 @@ impl Manifest {
     pub fn closed(mut self) -> Self {
         self.state = SessionState::Closed;
         self
+    }
+    /// The manifest of a session whose objects are deleted from now on.
+    pub fn deleting(self) -> Self {
+        Self { deleting: true, ..self.closed() }
     }
     /// The manifest of a session that was stopped for a reason that its users are told.
     pub fn closed_because(self, reason: &str) -> Self {

@@ -18,6 +18,54 @@ pub enum Rule {
     DeleteAll,
     /// Deleting a session deletes nothing else.
     DeleteOnly,
+    /// The manifest goes last when a session is deleted.
+    ManifestLast,
+    /// A session is deleted once its workers have left.
+    DeleteWaits,
+    /// A sweep deletes only what has no manifest.
+    SweepAsks,
+    /// Chunks are stored before the segment that names them.
+    SegmentChunks,
+    /// Chunks are stored before the batch of results that names them.
+    BatchChunks,
+    /// A ledger names a batch of results only once that is written.
+    BatchWritten,
+    /// Near-live conditions are written before a ledger says that their tasks ended.
+    SignalsFirst,
+    /// A worker whose heartbeat is gone writes none before it knows that its session is there.
+    NoLateBeat,
+    /// A worker says nothing when it leaves a session that was deleted.
+    NoLateEnd,
+    /// A ledger that went with its session is not made anew.
+    NoLateLedger,
+    /// A ledger that was read and is gone is not taken for one that nobody has begun.
+    GoneIsGone,
+    /// Who follows the segments does not pass over one that is not seen yet.
+    TailStops,
+    /// Running workers notice that tasks which had ended wait again.
+    RetryNoticed,
+    /// A look that is under way does not put an older ledger over a newer one.
+    NoOlderView,
+    /// Only tasks that have not ended are cancelled.
+    CancelOpenOnly,
+    /// Only tasks that ended without a value are tried again.
+    RetryWithoutValue,
+    /// Attempts never go down, not even by a retry.
+    AttemptsStay,
+    /// The last strike ends a task.
+    MaxAttempts,
+    /// Giving back a task that has not begun costs it nothing.
+    FreeRelease,
+    /// A backup may end the task that it joined.
+    BackupEnds,
+    /// Only claims that were seen before their worker was judged dead are taken back.
+    JudgedOnly,
+    /// A writer whose answer was lost recognises its own write.
+    OwnNonce,
+    /// Workers leave when the session's time is over.
+    Deadline,
+    /// Workers leave when the owner of their session is gone.
+    OwnerGone,
 }
 
 #[cfg(feature = "mutations")]

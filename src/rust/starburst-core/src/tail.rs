@@ -2,6 +2,7 @@
 use crate::{
     error::Error,
     key::SessionKeys,
+    mutation::{Rule, is_broken},
     segment,
     store::{Entry, Store},
 };
@@ -55,7 +56,8 @@ impl Tail {
             found.insert(0, News { number: self.next, parts: None });
         }
         // Segments are written without gaps; what follows a gap is seen the next time.
-        let run = found.iter().zip(self.next..).take_while(|(n, at)| n.number == *at).count();
+        let follows = |(n, at): &(&News, u64)| n.number == *at || is_broken(Rule::TailStops);
+        let run = found.iter().zip(self.next..).take_while(follows).count();
         found.truncate(run);
         self.next += run as u64;
         Ok(found)

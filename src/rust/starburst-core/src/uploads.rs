@@ -160,7 +160,11 @@ impl Uploads {
     async fn send(self: Arc<Self>, hash: BlobHash, chunk: Unsealed) {
         let (key, size) = (self.keys.blob(&hash), chunk.size());
         // A millisecond or two of computing, on whichever thread of the runtime is free.
-        let sealed = chunk.seal_and_keep(&key::blob_name(&hash), &self.spare, self.store.worth_compressing());
+        let sealed = chunk.seal_and_keep(
+            &key::blob_name(&hash),
+            &self.spare,
+            self.store.worth_compressing(),
+        );
         loop {
             {
                 let mut state = self.state.lock();

@@ -176,7 +176,9 @@ fn damage_of(error: &Error) -> (&str, &str) {
 
 #[tokio::test(start_paused = true)]
 async fn a_segment_that_is_gone_is_named_and_never_taken_for_none() {
-    for (gone, word) in [(0, "later ones are there"), (1, "later ones are there"), (2, "what became")] {
+    for (gone, word) in
+        [(0, "later ones are there"), (1, "later ones are there"), (2, "what became")]
+    {
         let store = Arc::new(MemStore::default());
         let deps = deps(&store);
         let client = three_segments(&deps).await;

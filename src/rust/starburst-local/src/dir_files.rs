@@ -135,8 +135,7 @@ fn head(path: &Path) -> io::Result<(ETag, fs::Metadata)> {
 fn entry(key: Key, path: &Path) -> io::Result<Entry> {
     let (etag, meta) = head(path)?;
     let written = meta.modified().ok();
-    let since =
-        written.and_then(|at| at.duration_since(std::time::SystemTime::UNIX_EPOCH).ok());
+    let since = written.and_then(|at| at.duration_since(std::time::SystemTime::UNIX_EPOCH).ok());
     let modified = since.map(|since| UnixMillis(0).plus(since));
     Ok(Entry { key, etag, size: meta.len().saturating_sub(HEADER as u64), modified })
 }

@@ -4,11 +4,7 @@ use crate::private;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use starburst_core::{blob::BlobHash, downloads::ChunkCache};
-use std::{
-    fs, io,
-    path::PathBuf,
-    time::SystemTime,
-};
+use std::{fs, io, path::PathBuf, time::SystemTime};
 
 /// After so much of the limit a process looks again at what others have written.
 const LOOK_AGAIN: u64 = 32;
@@ -66,8 +62,8 @@ impl DiskCache {
             *held = Held { seen: Some(self.remove_oldest()?), written: 0 };
         }
         let temporary = self.directory.join(format!("{hash}.{}", std::process::id()));
-        let written =
-            private::write(&temporary, sealed).and_then(|()| fs::rename(&temporary, self.path(hash)));
+        let written = private::write(&temporary, sealed)
+            .and_then(|()| fs::rename(&temporary, self.path(hash)));
         match written {
             Ok(()) => held.written += bytes,
             Err(_) => drop(fs::remove_file(&temporary)),

@@ -166,7 +166,9 @@ impl Launcher for ProcessLauncher {
         if let Some(parent) = path.parent() {
             private::make(parent).map_err(failed(parent))?;
         }
-        let mut command = private::append(&path).and_then(|log| self.command(spec, log)).map_err(failed(&path))?;
+        let mut command = private::append(&path)
+            .and_then(|log| self.command(spec, log))
+            .map_err(failed(&path))?;
         let child = command.spawn().map_err(failed(&self.program.program))?;
         self.children.lock().insert(spec.worker.clone(), child);
         Ok(())

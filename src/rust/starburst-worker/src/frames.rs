@@ -53,7 +53,8 @@ impl Said {
         HEADER
             + match self {
                 Self::Ended {
-                    outcome: Outcome::Value(payload) | Outcome::Error(payload, _), ..
+                    outcome: Outcome::Value(payload) | Outcome::Error(payload, _),
+                    ..
                 } => payload.inline_len(),
                 Self::Signal { condition, .. } => condition.len(),
                 Self::Ended { outcome: Outcome::Unreadable(_), .. }
@@ -222,7 +223,10 @@ fn read_one(
         }
         4 => Said::Signal { number, condition: small(from, len)? },
         6 => Said::Ended { number, outcome: Outcome::Value(pack_file(&small(from, len)?, sink)?) },
-        7 => Said::Ended { number, outcome: Outcome::Error(pack_file(&small(from, len)?, sink)?, None) },
+        7 => Said::Ended {
+            number,
+            outcome: Outcome::Error(pack_file(&small(from, len)?, sink)?, None),
+        },
         5 => ready(&small(from, len)?)?,
         8 => Said::Left,
         _ => return Err(io::Error::other("unknown frame")),
@@ -235,7 +239,8 @@ fn read_end(from: &mut impl Read, mark: &Mark) -> io::Result<()> {
     let mut end = Mark::default();
     from.read_exact(&mut end)?;
     if end != *mark {
-        let message = "a program that the task started wrote into R's pipe, in the middle of an answer";
+        let message =
+            "a program that the task started wrote into R's pipe, in the middle of an answer";
         return Err(io::Error::other(message));
     }
     Ok(())

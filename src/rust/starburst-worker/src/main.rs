@@ -77,7 +77,8 @@ fn close_inherited() {
     let Ok(rows) = std::fs::read_dir("/dev/fd") else {
         return;
     };
-    let numbers: Vec<i32> = rows.flatten().filter_map(|row| row.file_name().to_str()?.parse().ok()).collect();
+    let numbers: Vec<i32> =
+        rows.flatten().filter_map(|row| row.file_name().to_str()?.parse().ok()).collect();
     for number in numbers.into_iter().filter(|number| *number > 2) {
         // The one that the folder was read with is closed already.
         let _ = nix::unistd::close(number);

@@ -68,8 +68,9 @@ impl RConfig {
         if !program.exists() {
             return Err(format!("there is no R in {}", args.r_home.display()));
         }
-        let temporary = PrivateFolder::new("starburst-worker-")
-            .map_err(|e| format!("no temporary folder in {}: {e}", std::env::temp_dir().display()))?;
+        let temporary = PrivateFolder::new("starburst-worker-").map_err(|e| {
+            format!("no temporary folder in {}: {e}", std::env::temp_dir().display())
+        })?;
         Ok(Self {
             program,
             home: args.r_home.clone(),

@@ -201,7 +201,8 @@ async fn count_tasks(
 }
 
 fn orphan(segment: &Key) -> Error {
-    let detail = "it is gone, with the tasks that were submitted in it; what became of them is still there";
+    let detail =
+        "it is gone, with the tasks that were submitted in it; what became of them is still there";
     Error::Damaged { key: segment.to_string(), detail: detail.into() }
 }
 
@@ -209,7 +210,8 @@ fn orphan(segment: &Key) -> Error {
 fn check_gaps(keys: &SessionKeys, numbers: impl Iterator<Item = u64>) -> Result<(), Error> {
     match numbers.zip(0..).find(|(number, expected)| number != expected) {
         Some((_, gone)) => {
-            let detail = "it is gone, with the tasks that were submitted in it; later ones are there";
+            let detail =
+                "it is gone, with the tasks that were submitted in it; later ones are there";
             Err(Error::Damaged { key: keys.segment(gone).to_string(), detail: detail.into() })
         }
         None => Ok(()),

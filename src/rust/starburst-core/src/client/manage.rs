@@ -71,7 +71,10 @@ impl Client {
             let key = self.keys.ledger(part);
             let (store, ids) = (&*self.deps.store, &*self.deps.ids);
             // A look that is under way must not put an older ledger over this one.
-            let _looking = self.looking.lock().await;
+            let mut looking = match is_broken(Rule::NoOlderView) {
+                true => None,
+                false => Some(self.looking.lock().await),
+            };
             let change_all = |ledger: &mut Ledger| {
                 let at = |place: &usize| ledger.workers_at(*place).cloned().collect::<Vec<_>>();
                 let holders: Vec<WorkerId> = places.iter().flat_map(at).collect();
@@ -83,6 +86,9 @@ impl Client {
             if let Some((changed, holders)) = done {
                 count += changed;
                 interrupted.extend(holders);
+                if let Some(look) = &mut looking {
+                    self.read_signals_before(part, &ledger.value, look).await?;
+                }
                 self.take_in(part, Read { ledger: Ok(ledger.value), etag: ledger.etag });
                 self.bump();
             }
@@ -112,8 +118,12 @@ impl Client {
     /// # Errors
     /// A failure of the store.
     pub async fn close(&self) -> Result<(), Error> {
+        self.close_as(Manifest::closed).await
+    }
+
+    async fn close_as(&self, closed: impl Fn(Manifest) -> Manifest) -> Result<(), Error> {
         self.buffer.lock().close();
-        self.change_manifest(Manifest::closed).await?;
+        self.change_manifest(closed).await?;
         if !self.pace().looks_are_free() {
             let mut there = self.started_workers();
             for (beat, verdict) in self.workers().await? {
@@ -186,11 +196,12 @@ impl Client {
     /// # Errors
     /// A failure of the store.
     pub async fn delete(&self) -> Result<(), Error> {
-        self.close().await?;
+        self.close_as(Manifest::deleting).await?;
         self.stop_workers().await;
         let (start, pace) = (self.deps.clock.now(), self.pace());
         // A worker that the launcher does not reach learns it with its next heartbeat.
-        while self.deps.clock.now().since(start) < LEAVE_LIMIT.max(pace.heartbeat * 3 / 2) {
+        let most = LEAVE_LIMIT.max(pace.heartbeat * 3 / 2);
+        while self.deps.clock.now().since(start) < most && !is_broken(Rule::DeleteWaits) {
             let rows = self.workers().await?;
             if rows.iter().all(|(_, verdict)| *verdict != Verdict::Alive) {
                 break;
@@ -213,6 +224,9 @@ async fn delete_objects(store: &dyn Store, keys: &SessionKeys) -> Result<(), Err
     let manifest = keys.manifest();
     let whole = if is_broken(Rule::DeleteOnly) { key::sessions() } else { keys.all() };
     let part = if is_broken(Rule::DeleteAll) { keys.parts() } else { whole };
+    if is_broken(Rule::ManifestLast) {
+        store.delete(&manifest).await?;
+    }
     let listed = store.list(&part, None).await?;
     let others = listed.into_iter().map(|entry| entry.key).filter(|key| *key != manifest);
     let deletes = stream::iter(others).map(|key| async move { store.delete(&key).await });
@@ -235,7 +249,8 @@ pub async fn leftovers(store: &dyn Store, now: UnixMillis) -> Result<Vec<Session
             continue;
         };
         let keys = SessionKeys::new(session.clone());
-        if store.head(&keys.manifest()).await?.is_some() {
+        let has_manifest = store.head(&keys.manifest()).await?.is_some();
+        if has_manifest && !is_broken(Rule::SweepAsks) {
             continue;
         }
         let left = store.list(&keys.all(), None).await?;

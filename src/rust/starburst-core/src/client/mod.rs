@@ -236,6 +236,7 @@ impl Client {
             compute: config.compute,
             budget: config.budget,
             environment: config.environment,
+            deleting: false,
             closed_because: None,
             task_timeout: config.task_timeout,
             idle_timeout: config.idle_timeout,
@@ -282,7 +283,7 @@ impl Client {
     ) -> Result<Arc<Self>, Error> {
         let keys = SessionKeys::new(session);
         let manifest = worker::admit(&*deps.store, &keys).await?;
-        if !inside_worker {
+        if !inside_worker && !manifest.value.deleting {
             list::check_segments(&*deps.store, &keys).await?;
         }
         let client = Self::start(deps, id, inside_worker, manifest);

@@ -189,10 +189,7 @@ impl Client {
         Ok(self.deps.store.list(&self.keys.parts(), Some(&after)).await?)
     }
 
-    async fn read_ledgers(
-        &self,
-        suspects: Vec<Seen>,
-    ) -> Result<Vec<(PartId, Read)>, Error> {
+    async fn read_ledgers(&self, suspects: Vec<Seen>) -> Result<Vec<(PartId, Read)>, Error> {
         let reads = stream::iter(suspects).map(|(part, etag)| async move {
             Ok::<_, Error>((part, self.read_ledger(part, etag).await?))
         });
@@ -206,11 +203,7 @@ impl Client {
         Ok(changed)
     }
 
-    async fn read_ledger(
-        &self,
-        part: PartId,
-        seen: Option<ETag>,
-    ) -> Result<Option<Read>, Error> {
+    async fn read_ledger(&self, part: PartId, seen: Option<ETag>) -> Result<Option<Read>, Error> {
         let key = self.keys.ledger(part);
         let read = match &seen {
             Some(etag) => self.deps.store.get_if_changed(&key, etag).await,
@@ -225,6 +218,20 @@ impl Client {
             Ok(None) | Err(StoreError::NotFound { .. }) => Ok(None),
             Err(other) => Err(other.into()),
         }
+    }
+
+    /// Reads the conditions that came before the endings which this ledger is about to show.
+    pub(super) async fn read_signals_before(
+        &self,
+        part: PartId,
+        ledger: &Ledger,
+        look: &mut Look,
+    ) -> Result<(), Error> {
+        if has_signals(ledger) {
+            let listed = self.list_parts(part).await?;
+            self.read_signals(&listed, look).await?;
+        }
+        Ok(())
     }
 
     /// Takes the near-live conditions of this client's tasks out of the store.

@@ -13,6 +13,7 @@ use crate::{
     ids::PartId,
     launch::LogSpan,
     ledger::{Broken, Claim, FailureText},
+    mutation::{Rule, is_broken},
     results::ResultRef,
     segment::Part,
     signal::Signal,
@@ -352,7 +353,9 @@ impl Worker {
         let ran = self.deps.clock.now().since(desk.began);
         let soon = mean * desk.running.len() as u32 <= ran + pace.commit && mean <= pace.claim;
         let more = desk.waiting.is_empty() && self.queue.waits_in(desk.id());
-        soon && more && self.told_to_leave().is_none()
+        // Behind a task that turned out to be long nothing is claimed: others may have time for it.
+        let short = ran <= pace.claim * 2;
+        soon && more && short && self.told_to_leave().is_none()
     }
 
     /// Stops what was cancelled or taken over.
@@ -384,7 +387,9 @@ impl Worker {
             // Everything of it has ended, and that is known.
             return Ok(!desk.waiting.is_empty() || !desk.running.is_empty());
         }
-        self.write_signals(desk).await?;
+        if !is_broken(Rule::SignalsFirst) {
+            self.write_signals(desk).await?;
+        }
         let part = Arc::clone(&desk.part);
         let ended = self.store_results(desk).await?;
         let claim = if claim_more && desk.strikes.is_empty() {
@@ -402,6 +407,9 @@ impl Worker {
             back_up: None,
         };
         let claims = self.settle(&part, &settlement).await?;
+        if is_broken(Rule::SignalsFirst) {
+            self.write_signals(desk).await?;
+        }
         desk.finished.clear();
         desk.strikes.clear();
         desk.released.clear();

@@ -10,6 +10,7 @@ use crate::{
     error::Error,
     ids::ObjectId,
     ledger::{Claim, Ended, Ending},
+    mutation::{Rule, is_broken},
     results::{IN_LEDGER_MAX, LEDGER_MAX, ResultBatch, ResultRef},
     store::StoreError,
 };
@@ -80,12 +81,15 @@ impl Worker {
             places.push((n, place));
         }
         if !batch.payloads.is_empty() {
-            self.deps.uploads.stored(&chunks).await?;
+            if !is_broken(Rule::BatchChunks) {
+                self.deps.uploads.stored(&chunks).await?;
+            }
             let key = self.keys.result(desk.id(), &object);
             let body = envelope::encode(Kind::Results, &key, &batch)?;
             match self.deps.store.create(&key, body).await {
                 // The name is ours alone: a batch that is there already is this one.
                 Ok(_) | Err(StoreError::AlreadyExists { .. }) => {}
+                Err(_) if is_broken(Rule::BatchWritten) => {}
                 Err(other) => return Err(other.into()),
             }
         }

@@ -7,6 +7,7 @@ use crate::{
     ids::{Ids, WorkerId},
     key::{Key, SessionKeys},
     manifest::{Lifetime, Manifest, SessionState},
+    mutation::{Rule, is_broken},
     pace::Pace,
     store::{ETag, Requests, Store, StoreError},
     update::{self, Versioned},
@@ -118,7 +119,7 @@ impl Pulse {
                 Err(other) => return Err(other.into()),
             }
             // Gone with its session, perhaps: nothing is written before that is known.
-            if self.store.head(&key).await?.is_none() {
+            if self.store.head(&key).await?.is_none() && !is_broken(Rule::NoLateBeat) {
                 return Err(StoreError::NotFound { key }.into());
             }
         } else if let Ok(etag) = self.store.create(&key, body.clone()).await {
@@ -151,14 +152,15 @@ impl Pulse {
             let reason = manifest.closed_because.as_deref();
             return Ok(Orders::Leave(reason.unwrap_or("the session was closed").into()));
         }
-        if !manifest.is_live(self.clock.wall()) {
+        if !manifest.is_live(self.clock.wall()) && !is_broken(Rule::Deadline) {
             // It may have been extended since it was looked at.
             if !asked && !idle {
                 return Box::pin(self.orders(true)).await;
             }
             return Ok(Orders::Leave("the session reached its time limit".into()));
         }
-        if manifest.lifetime == Lifetime::Owned && self.owner_is_silent(&manifest).await? {
+        let owned = manifest.lifetime == Lifetime::Owned && !is_broken(Rule::OwnerGone);
+        if owned && self.owner_is_silent(&manifest).await? {
             return Ok(Orders::Leave("the R session that owns this plan is gone".into()));
         }
         Ok(Orders::Work)
@@ -317,7 +319,7 @@ pub async fn write_end(
     beat: &Heartbeat,
 ) -> Result<(), Error> {
     // A session that was deleted is written to no more.
-    if store.head(&keys.manifest()).await?.is_some() {
+    if store.head(&keys.manifest()).await?.is_some() || is_broken(Rule::NoLateEnd) {
         let key = keys.end(&beat.worker);
         let body = envelope::encode(Kind::Heartbeat, &key, beat)?;
         overwrite(store, &key, body, None).await?;

@@ -9,6 +9,7 @@ use crate::{
     ids::{Nonce, PartId, WorkerId},
     key::SessionKeys,
     ledger::{Claim, Counts, Ended, Ledger},
+    mutation::{Rule, is_broken},
     segment::{Part, Segment},
     store::{ETag, Store, StoreError},
     tail::{News, Tail},
@@ -145,7 +146,7 @@ impl Queue {
             self.unread.add([News { number: 0, parts: None }], false);
             return Ok(());
         }
-        let again = self.reopened != reopened;
+        let again = self.reopened != reopened && !is_broken(Rule::RetryNoticed);
         let mut tail = if again { Tail::default() } else { self.tail };
         let news = tail.advance(store, keys).await?;
         if again {
@@ -189,6 +190,15 @@ impl Queue {
             let first: Vec<PartId> = untouched.iter().filter(at_home).copied().collect();
             self.own(&first).or_else(|| self.own(&untouched))
         })
+    }
+
+    /// A part in which this worker holds tasks, as its ledger says: with nothing in hand these come from a claim whose answer
+    /// was lost.
+    fn held_by(&self, me: &WorkerId) -> Option<PartId> {
+        let holds = |known: &Known| {
+            known.ledger().is_some_and(|ledger| ledger.value.holders().any(|holder| holder == me))
+        };
+        self.parts.iter().find(|(_, known)| known.claimed() && holds(known)).map(|(id, _)| *id)
     }
 
     /// Parts that others began and that were not looked at since: those in which tasks may wait, or the others.
@@ -274,7 +284,8 @@ impl Worker {
             if self.queue.is_blind() && self.queue.rounds.must_look {
                 self.relist(self.manifest().pace.claim).await?;
             }
-            let Some(id) = self.queue.choice() else {
+            let own = self.queue.held_by(&self.me);
+            let Some(id) = own.or_else(|| self.queue.choice()) else {
                 if self.read_segment(false).await? {
                     continue;
                 }
@@ -460,7 +471,9 @@ impl Worker {
             Some(Known::Begun { etag, .. }) => (None, etag.is_none()),
             None => (None, true),
         };
-        let least = seen.as_ref().map_or(0, |seen| seen.value.revision);
+        let late = is_broken(Rule::NoLateLedger);
+        let may_begin = may_begin || late;
+        let least = seen.as_ref().map_or(0, |seen| if late { 0 } else { seen.value.revision });
         let must_be = (Shape { segment: part.segment, len, least }, may_begin);
         let (store, ids) = (&*self.deps.store, &*self.deps.ids);
         let (claims, ledger) =
@@ -497,7 +510,7 @@ impl Worker {
             }
             Ok(None) => Ok(()),
             // One that was read before went with its session, and must not be begun anew.
-            Err(StoreError::NotFound { .. }) if etag.is_none() => {
+            Err(StoreError::NotFound { .. }) if etag.is_none() || is_broken(Rule::GoneIsGone) => {
                 self.queue.parts.insert(id, Known::Untouched);
                 Ok(())
             }

@@ -71,6 +71,7 @@ pub(crate) fn manifest() -> Manifest {
         compute: Compute::Local,
         budget: None,
         environment: None,
+        deleting: false,
         closed_because: None,
         task_timeout: Some(Duration::new(3_600, 5)),
         idle_timeout: millis(300_000),
@@ -114,6 +115,7 @@ pub(crate) fn manifest_on_ecs() -> Manifest {
         state: SessionState::Closed,
         compute: Compute::Ecs(Box::new(fleet)),
         budget: Some(Budget { price, ceiling }),
+        deleting: false,
         closed_because: Some("max_total_cost = 2: 2.00 USD are spent".into()),
         ..manifest()
     }

@@ -32,7 +32,8 @@ fn main() -> ExitCode {
                     if seed >= range.end {
                         return;
                     }
-                    let report = sim::run(seed);
+                    let tell = |seed| sim::run_in(seed, sim::Weather::of(seed), None);
+                    let report = if alone { tell(seed) } else { sim::run(seed) };
                     if alone || !report.violations.is_empty() {
                         let text = format!("seed {seed}, {:?}", sim::Weather::of(seed));
                         println!("{}\n{text}", report.story.join("\n"));

@@ -8,7 +8,9 @@ use super::{
 use starburst_core::{
     clock::{Clock, UnixMillis},
     ids::WorkerId,
-    launch::LaunchSpec,
+    key::SessionKeys,
+    launch::{Fate, LaunchSpec},
+    uploads::Uploads,
 };
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
@@ -24,6 +26,10 @@ impl Workplace for World {
         }
     }
     fn stop(&self, worker: &WorkerId) {
+        // Where they are out of reach they learn of it by themselves.
+        if !self.weather.sure {
+            return;
+        }
         for process in self.workers.lock().iter() {
             if process.name.starts_with(worker.as_str()) {
                 process.task.abort();
@@ -31,19 +37,41 @@ impl Workplace for World {
             }
         }
     }
+    fn fate(&self, worker: &WorkerId) -> Fate {
+        if !self.weather.sure {
+            return Fate::Unknown;
+        }
+        let workers = self.workers.lock();
+        let mut alive = workers
+            .iter()
+            .filter(|process| process.name.starts_with(worker.as_str()))
+            .map(|process| process.switch.get() != Power::Dead && !process.task.is_finished());
+        match alive.next() {
+            None => Fate::Unknown,
+            Some(first) if first || alive.any(|other| other) => Fate::Alive,
+            Some(_) => Fate::Gone(GONE.into()),
+        }
+    }
 }
+
+/// What the launcher says of a worker whose processes have all ended.
+pub(super) const GONE: &str = "its process has ended";
 
 async fn work(world: Arc<World>, spec: LaunchSpec, switch: Switch) {
     // Up to a day off in either direction.
     let wall = Duration::from_secs(1_000_000 - 86_400 + world.dice.below(2 * 86_400));
     let clock = Arc::new(world.clock.with_wall(UnixMillis(0).plus(wall)));
     let store = world.reached(&switch, &clock);
+    let keys = SessionKeys::new(spec.session.clone());
+    let uploads = Uploads::new(Arc::clone(&store), keys, Arc::clone(&clock) as Arc<dyn Clock>);
     let mut evaluator = SimR {
         clock: Arc::clone(&clock) as Arc<dyn Clock>,
         dice: Arc::clone(&world.dice),
         switch,
-        r_dies: world.weather.r_dies,
-        jobs: VecDeque::new(),
+        weather: world.weather,
+        uploads: Arc::clone(&uploads),
+        acts: VecDeque::new(),
     };
-    workplace::work(&world, spec, store, clock, Arc::clone(&world.dice), &mut evaluator).await;
+    let dice = Arc::clone(&world.dice);
+    workplace::work(&world, spec, (store, uploads), clock, dice, &mut evaluator).await;
 }

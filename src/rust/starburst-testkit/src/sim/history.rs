@@ -3,10 +3,20 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use starburst_core::{
     envelope::{self, Kind},
+    ids::{ClientId, PartId, TaskId},
     key::{Key, OfPart},
-    ledger::{Ending, Ledger, TaskState},
+    ledger::{Ending, History, Ledger, TaskState},
+    segment::Segment,
 };
-use std::{collections::HashMap, hash::Hasher, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    hash::Hasher,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 /// One thing that happened.
 #[derive(Debug)]
@@ -19,6 +29,8 @@ pub enum Event {
         key: Key,
         /// What it is from now on.
         body: Bytes,
+        /// The ledger, if it is one.
+        ledger: Option<Arc<Ledger>>,
     },
     /// An object was deleted.
     Delete {
@@ -38,11 +50,61 @@ pub enum Event {
 
 /// Everything that happened in a run, in order.
 #[derive(Debug, Default)]
-pub struct Log(Mutex<Vec<Event>>);
+pub struct Log {
+    events: Mutex<Vec<Event>>,
+    /// Where each task is, by its client and its number there.
+    places: Mutex<BTreeMap<(ClientId, u64), (PartId, usize)>>,
+    /// All states of each ledger.
+    states: Mutex<BTreeMap<PartId, Vec<Arc<Ledger>>>>,
+    /// A segment was deleted.
+    torn: AtomicBool,
+}
 
 impl Log {
     pub(super) fn add(&self, event: Event) {
-        self.0.lock().push(event);
+        if let Event::Delete { key, .. } = &event
+            && key.number().is_some()
+        {
+            self.torn.store(true, Ordering::Relaxed);
+        }
+        self.events.lock().push(event);
+    }
+
+    /// Whether segments were deleted: their numbers may be given again, to others' tasks.
+    pub(super) fn is_torn(&self) -> bool {
+        self.torn.load(Ordering::Relaxed)
+    }
+
+    /// An object was written.
+    pub(super) fn wrote(&self, at: Duration, key: &Key, body: Bytes) {
+        let mut ledger = None;
+        if let Some((part, OfPart::Ledger)) = key.of_part() {
+            let (read, _) = envelope::decode::<Ledger>(Kind::Ledger, key, &body).unwrap();
+            let read = Arc::new(read);
+            self.states.lock().entry(part).or_default().push(Arc::clone(&read));
+            ledger = Some(read);
+        } else if let Some(number) = key.number()
+            && let Ok(index) = Segment::decode_index(key, &body)
+        {
+            let mut places = self.places.lock();
+            for (part, range) in index.parts(number) {
+                let first = index.first + range.start as u64;
+                let tasks = (first..first + range.len() as u64).enumerate();
+                places.extend(tasks.map(|(at, seq)| ((index.client.clone(), seq), (part, at))));
+            }
+        }
+        self.add(Event::Write { at, key: key.clone(), body, ledger });
+    }
+
+    /// Where a task is; nowhere before its segment is written.
+    pub(super) fn place(&self, id: &TaskId) -> Option<(PartId, usize)> {
+        self.places.lock().get(&(id.client.clone(), id.seq)).copied()
+    }
+
+    /// The states of a ledger from the one with this number on; the first has number 0.
+    pub(super) fn states(&self, part: PartId, from: usize) -> Vec<Arc<Ledger>> {
+        let states = self.states.lock();
+        states.get(&part).and_then(|all| all.get(from..)).unwrap_or_default().to_vec()
     }
 
     pub(super) fn note(&self, at: Duration, text: String) {
@@ -50,14 +112,14 @@ impl Log {
     }
 
     pub(super) fn each(&self, mut see: impl FnMut(&Event)) {
-        self.0.lock().iter().for_each(&mut see);
+        self.events.lock().iter().for_each(&mut see);
     }
 
     /// The same for two runs that wrote the same things in the same order at the same time.
     pub fn fingerprint(&self) -> u64 {
         let mut hash = std::hash::DefaultHasher::new();
         self.each(|event| match event {
-            Event::Write { at, key, body } => {
+            Event::Write { at, key, body, .. } => {
                 hash.write_u128(at.as_nanos());
                 hash.write(key.as_str().as_bytes());
                 hash.write(body);
@@ -74,16 +136,15 @@ impl Log {
     /// The run in lines for people: what changed in the ledgers, who came and went, what failed.
     pub fn story(&self) -> Vec<String> {
         let mut lines = Vec::new();
-        let mut ledgers: HashMap<Key, Ledger> = HashMap::new();
+        let mut ledgers: HashMap<Key, Arc<Ledger>> = HashMap::new();
         self.each(|event| match event {
             Event::Note { at, text } => lines.push(line(*at, text)),
             Event::Delete { at, key } => lines.push(line(*at, &format!("{key} is deleted"))),
-            Event::Write { at, key, body } => {
-                let Some((_, OfPart::Ledger)) = key.of_part() else {
+            Event::Write { at, key, body, ledger } => {
+                let Some(ledger) = ledger else {
                     lines.push(line(*at, &format!("{key} is written, {} bytes", body.len())));
                     return;
                 };
-                let (ledger, _) = envelope::decode::<Ledger>(Kind::Ledger, key, body).unwrap();
                 let before = ledgers.get(key).map(|l| l.tasks.as_slice()).unwrap_or_default();
                 for (place, task) in ledger.tasks.iter().enumerate() {
                     if before.get(place) != Some(task) {
@@ -91,7 +152,7 @@ impl Log {
                         lines.push(line(*at, &what));
                     }
                 }
-                ledgers.insert(key.clone(), ledger);
+                ledgers.insert(key.clone(), Arc::clone(ledger));
             }
         });
         lines
@@ -105,7 +166,12 @@ fn line(at: Duration, text: &str) -> String {
 fn in_words(task: &TaskState) -> String {
     match task {
         TaskState::Pending(history) => {
-            format!("waits, after {} attempts and {} strikes", history.attempt, history.strikes)
+            let why = history.last_loss.as_ref().map(|why| format!(": {why}"));
+            let History { attempt, strikes, .. } = history;
+            format!(
+                "waits, after {attempt} attempts and {strikes} strikes{}",
+                why.unwrap_or_default()
+            )
         }
         TaskState::Claimed { worker, history, backup } => {
             let backup = backup.as_ref().map(|id| format!(", backed up by {id}"));

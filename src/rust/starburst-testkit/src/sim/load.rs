@@ -12,8 +12,10 @@ use starburst_core::{
     client::{Client, Deps, NewTask},
     clock::{Clock, Monotonic},
     ids::WorkerId,
+    key::SessionKeys,
     launch::LaunchSpec,
     store::Store,
+    uploads::Uploads,
     worker::evaluator::{Evaluator, Event, Job, Outcome},
 };
 use std::{
@@ -212,7 +214,9 @@ async fn work(site: Arc<Site>, spec: LaunchSpec) {
     let mut evaluator =
         Timer { site: Arc::clone(&site), began: Some(began), jobs: VecDeque::new(), free: began };
     let (store, clock, ids) = (site.store(), site.clock.clone(), site.dice.clone());
-    workplace::work(&site, spec, store, clock, ids, &mut evaluator).await;
+    let keys = SessionKeys::new(spec.session.clone());
+    let uploads = Uploads::new(Arc::clone(&store), keys, clock.clone());
+    workplace::work(&site, spec, (store, uploads), clock, ids, &mut evaluator).await;
 }
 
 /// An R in which each task takes the time that its payload says.

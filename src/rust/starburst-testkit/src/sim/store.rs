@@ -12,6 +12,7 @@ use starburst_core::{
     store::{ETag, Entry, Object, Store, StoreError},
 };
 use std::{
+    collections::BTreeSet,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -28,6 +29,8 @@ pub(super) struct SimStore {
     dice: SeededIds,
     weather: Weather,
     calm: AtomicBool,
+    /// Nobody reaches it before this, in milliseconds since the start.
+    down_until: AtomicU64,
     requests: AtomicU64,
 }
 
@@ -59,6 +62,7 @@ impl SimStore {
             dice: SeededIds::new(seed ^ 0x0005_104e),
             weather,
             calm: AtomicBool::new(false),
+            down_until: AtomicU64::new(0),
             requests: AtomicU64::new(0),
         }
     }
@@ -66,6 +70,12 @@ impl SimStore {
     /// From now on nothing fails.
     pub(super) fn calm_down(&self) {
         self.calm.store(true, Ordering::Relaxed);
+    }
+
+    /// Nobody reaches it for so long.
+    pub(super) fn go_down(&self, time: Duration) {
+        let until = self.clock.now().0 + time;
+        self.down_until.store(until.as_millis() as u64, Ordering::Relaxed);
     }
 
     pub(super) fn requests(&self) -> u64 {
@@ -81,7 +91,8 @@ impl SimStore {
         if self.calm.load(Ordering::Relaxed) {
             return Fate::Answered;
         }
-        if self.one_in(self.weather.refuse) {
+        let down = self.down_until.load(Ordering::Relaxed) > self.clock.now().0.as_millis() as u64;
+        if down || self.one_in(self.weather.refuse) {
             return Fate::Refused;
         }
         if !writes || !self.one_in(self.weather.lose_answer) {
@@ -160,6 +171,11 @@ impl SimStore {
         }
     }
 
+    async fn names(&self, prefix: &Key, after: Option<&Key>) -> BTreeSet<Key> {
+        let listed = self.objects.list(prefix, after).await.unwrap_or_default();
+        listed.into_iter().map(|entry| entry.key).collect()
+    }
+
     fn note(&self, key: &Key, what: &str) {
         let at = self.clock.now().0;
         self.log.add(Event::Note { at, text: format!("a write to {key}: {what}") });
@@ -179,7 +195,7 @@ async fn apply(
         Condition::Absent => objects.create(key, body.clone()).await?,
         Condition::At(etag) => objects.replace(key, body.clone(), etag).await?,
     };
-    log.add(Event::Write { at: clock.now().0, key: key.clone(), body });
+    log.wrote(clock.now().0, key, body);
     Ok(done)
 }
 
@@ -201,7 +217,14 @@ impl Store for SimStore {
         self.write(key, body, Condition::At(seen.clone())).await
     }
     async fn list(&self, prefix: &Key, after: Option<&Key>) -> Result<Vec<Entry>, StoreError> {
-        self.read("list", prefix, self.objects.list(prefix, after)).await
+        if !self.weather.partial {
+            return self.read("list", prefix, self.objects.list(prefix, after)).await;
+        }
+        let before: BTreeSet<Key> = self.names(prefix, after).await;
+        let mut listed = self.read("list", prefix, self.objects.list(prefix, after)).await?;
+        // What was created since the call began is there, or is not.
+        listed.retain(|entry| before.contains(&entry.key) || self.dice.one_in(2));
+        Ok(listed)
     }
     async fn children(&self, prefix: &Key) -> Result<Vec<String>, StoreError> {
         self.read("list", prefix, self.objects.children(prefix)).await

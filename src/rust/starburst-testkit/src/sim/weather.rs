@@ -1,5 +1,6 @@
 //! How rough a run is.
 use crate::SeededIds;
+use starburst_core::pace::Pace;
 
 /// What may happen in a run, and how often.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,12 +27,32 @@ pub struct Weather {
     pub r_dies: u64,
     /// One launch in so many starts the worker twice; 0 for none.
     pub twice: u64,
-    /// One client in so many is killed at some moment; 0 for none.
+    /// One client in so many is killed at some moment, at times in the middle of a call; 0 for none.
     pub client_dies: u64,
     /// One task in so many is cancelled; 0 for none.
     pub cancel: u64,
     /// Whether idle workers join tasks that take long.
     pub backups: bool,
+    /// The code of one task in so many fails; 0 for none.
+    pub fails: u64,
+    /// One task in so many needs, and one result in so many is, more than fits a segment or a ledger; 0 for none.
+    pub large: u64,
+    /// One task in so many signals near-live conditions; 0 for none.
+    pub signals: u64,
+    /// One task in so many may run for a few seconds only; 0 for none.
+    pub limit: u64,
+    /// Nobody reaches the store, for up to a quarter of an hour, about every so many seconds; 0 for never.
+    pub outage_s: u64,
+    /// Whether listings may miss what is written while they are made.
+    pub partial: bool,
+    /// Whether the launcher reaches the workers: it knows for sure which are gone, and can stop them.
+    pub sure: bool,
+    /// Whether the session belongs to the client that made it.
+    pub owned: bool,
+    /// Whether looks are as frequent as in a directory.
+    pub local: bool,
+    /// Whether somebody deletes the session in the middle of the storm.
+    pub deleted: bool,
 }
 
 impl Weather {
@@ -51,6 +72,16 @@ impl Weather {
         client_dies: 0,
         cancel: 0,
         backups: false,
+        fails: 0,
+        large: 0,
+        signals: 0,
+        limit: 0,
+        outage_s: 0,
+        partial: false,
+        sure: false,
+        owned: false,
+        local: false,
+        deleted: false,
     };
 
     /// The weather that a seed brings: each kind of trouble is absent, rare or frequent, independent of the others.
@@ -72,6 +103,27 @@ impl Weather {
             client_dies: pick([0, 4, 2]),
             cancel: pick([0, 0, 6]),
             backups: dice.one_in(2),
+            fails: pick([0, 15, 4]),
+            large: pick([0, 0, 6]),
+            signals: pick([0, 0, 4]),
+            limit: pick([0, 0, 6]),
+            outage_s: pick([0, 0, 300]),
+            partial: dice.one_in(2),
+            sure: dice.one_in(3),
+            owned: dice.one_in(4),
+            local: dice.one_in(32),
+            deleted: dice.one_in(8),
         }
+    }
+
+    /// How often everybody looks.
+    pub(super) fn pace(&self) -> Pace {
+        if self.local { Pace::local() } else { Pace::remote() }
+    }
+
+    /// Whether every task ends with what its code left.
+    pub(super) fn spares_tasks(&self) -> bool {
+        let lost = self.r_dies + self.crash_s + self.cut_s + self.pause_s + self.outage_s;
+        lost + self.cancel + self.client_dies == 0 && !self.deleted
     }
 }

@@ -30,16 +30,20 @@ pub(super) trait Workplace: Debug + Send + Sync + 'static {
     fn start(self: &Arc<Self>, spec: &LaunchSpec);
     /// Stops one, where workers can be stopped.
     fn stop(&self, _: &WorkerId) {}
+    /// What is known of one besides its heartbeat.
+    fn fate(&self, _: &WorkerId) -> Fate {
+        Fate::Unknown
+    }
 }
 
-/// Launches simulated workers. What becomes of them only their heartbeats tell.
+/// Launches simulated workers.
 #[derive(Debug)]
 pub(super) struct Crew<W>(pub(super) Arc<W>);
 
 #[async_trait]
 impl<W: Workplace> Fates for Crew<W> {
-    async fn fate(&self, _: &WorkerId, _: Option<&ProcessId>) -> Fate {
-        Fate::Unknown
+    async fn fate(&self, worker: &WorkerId, _: Option<&ProcessId>) -> Fate {
+        self.0.fate(worker)
     }
 }
 
@@ -62,13 +66,12 @@ impl<W: Workplace> Launcher for Crew<W> {
 pub(super) async fn work(
     place: &Arc<impl Workplace>,
     spec: LaunchSpec,
-    store: Arc<dyn Store>,
+    (store, uploads): (Arc<dyn Store>, Arc<Uploads>),
     clock: Arc<ManualClock>,
     ids: Arc<SeededIds>,
     evaluator: &mut dyn Evaluator,
 ) {
     let keys = SessionKeys::new(spec.session.clone());
-    let uploads = Uploads::new(Arc::clone(&store), keys.clone(), clock.clone());
     let deps = WorkerDeps {
         store,
         clock,
