@@ -37,13 +37,19 @@ step() {
   tell "$name" $?
 }
 
-# Begins a step beside the others, once another one has ended that began before. usage: begin <name> [after <name>] ...
+# Begins a step beside the others, once those have ended that it comes after.
+# usage: begin <name> [after <name>]... <command>...
 begin() {
-  local name=$1 after=
+  local name=$1 after=()
   shift
-  if [ "$1" = after ]; then after=$2; shift 2; fi
+  while [ "$1" = after ]; do
+    after+=("$2")
+    shift 2
+  done
   (
-    while [ -n "$after" ] && [ ! -e "$ended/$after" ]; do sleep 1; done
+    for other in "${after[@]}"; do
+      until [ -e "$ended/$other" ]; do sleep 1; done
+    done
     from=$SECONDS
     "$@" >"$(log_of "$name")" 2>&1
     status=$?
@@ -121,18 +127,20 @@ export STARBURST_TARGET_DIR=$work/release
 forget_bindings() {
   cargo clean --release --target-dir "$1" -p extendr-ffi -p extendr-api -p starburst-r >/dev/null 2>&1 || true
 }
-forget_bindings "$STARBURST_TARGET_DIR"
 library=$work/library
-mkdir -p "$library"
-step "R CMD INSTALL" R CMD INSTALL --library="$library" "$tarball"
-rm -rf "$work/release-for-current-r"
-cp -a "$STARBURST_TARGET_DIR" "$work/release-for-current-r"
-forget_bindings "$work/release-for-current-r"
+install() {
+  forget_bindings "$STARBURST_TARGET_DIR"
+  mkdir -p "$library"
+  R CMD INSTALL --library="$library" "$tarball" || return
+  rm -rf "$work/release-for-current-r"
+  cp -a "$STARBURST_TARGET_DIR" "$work/release-for-current-r" && forget_bindings "$work/release-for-current-r"
+}
+begin "R CMD INSTALL" install
 
 # Two of these run at once, and each runs several test files at once.
 export TESTTHAT_CPUS=${TESTTHAT_CPUS:-3}
 note "this system's future is $(Rscript -e 'cat(as.character(packageVersion("future")))')"
-begin "R CMD check, this system's R" bash tools/check.sh "$tarball"
+begin "R CMD check, this system's R" after "R CMD INSTALL" bash tools/check.sh "$tarball"
 begin "R tests on S3" after "R CMD check, this system's R" bash tools/test-on-s3.sh "$library"
 check_current() {
   "${as_root[@]}" mkdir -p "$work/current-r/root/check" &&
@@ -140,7 +148,7 @@ check_current() {
     "${as_root[@]}" env STARBURST_TARGET_COPY="$work/release-for-current-r" \
       bash tools/current-r.sh run "$work/current-r" bash "/check/check.sh" "/check/$(basename "$tarball")"
 }
-begin "R CMD check, current R" after "a root filesystem with a current R" check_current
+begin "R CMD check, current R" after "R CMD INSTALL" after "a root filesystem with a current R" check_current
 begin "images of workers" after "R CMD check, current R" \
   "${as_root[@]}" bash tools/test-image.sh "$library" "$work/current-r/root"
 demo() {
@@ -156,8 +164,9 @@ step "jarl" jarl check R
 step "licences" python3 tools/licences.py
 step "layers" bash tools/layers.sh
 step "templates and policies" bash tools/test-template.sh
-step "generated files" bash tools/generated.sh "$library"
 step "clippy" nice cargo clippy --workspace --all-targets --locked "${features[@]}" -- -D warnings
+finish "R CMD INSTALL"
+step "generated files" bash tools/generated.sh "$library"
 step "Rust tests compile" nice cargo test --no-run --workspace --locked "${features[@]}"
 step "cargo test" cargo test --workspace --locked "${features[@]}"
 count "cargo test"
