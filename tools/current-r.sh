@@ -37,15 +37,16 @@ run() {
   bind "$cargo" /root/.cargo
   [ ! -d "$rustup" ] || bind "$rustup" /root/.rustup
   if [ -n "${STARBURST_TARGET_DIR:-}" ]; then
-    # The same path inside: cargo knows what it compiled by paths.
+    # The same path inside, also of a copy: cargo knows what it compiled by paths.
     mkdir -p "$STARBURST_TARGET_DIR"
-    bind "$STARBURST_TARGET_DIR" "$STARBURST_TARGET_DIR"
+    bind "${STARBURST_TARGET_COPY:-$STARBURST_TARGET_DIR}" "$STARBURST_TARGET_DIR"
   fi
+  [ ! -d "${STARBURST_LARGE:-}" ] || bind "$STARBURST_LARGE" "$STARBURST_LARGE"
   cp /etc/resolv.conf "$root/etc/resolv.conf"
   mkdir -p "$root/etc/ssl/certs"
   [ ! -e /etc/ssl/certs/ca-certificates.crt ] || cp /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/"
   chroot "$root" /usr/bin/env -i HOME=/root LANG=C.UTF-8 NOT_CRAN=true CI="${CI:-}" \
-    STARBURST_LARGE="${STARBURST_LARGE:-}" STARBURST_TARGET_DIR="${STARBURST_TARGET_DIR:-}" \
+    TESTTHAT_CPUS="${TESTTHAT_CPUS:-}" STARBURST_LARGE="${STARBURST_LARGE:-}" STARBURST_TARGET_DIR="${STARBURST_TARGET_DIR:-}" \
     PATH=/root/.cargo/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "$@"
 }
 

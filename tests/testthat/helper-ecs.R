@@ -5,7 +5,8 @@ local_ecs <- function(..., config = list(), scripts = NULL, env = parent.frame()
   skip_if(!file.exists(program), "STARBURST_AWS_STANDIN does not name the program that stands in for AWS")
   skip_on_s3("the stand-in has an S3 of its own, and these run on it already")
   library <- dirname(system.file(package = "starburst"))
-  ports <- c(parallelly::freePort(), parallelly::freePort())
+  # Below those that systems give to whoever asks for any.
+  ports <- c(parallelly::freePort(10000:32767), parallelly::freePort(10000:32767))
   address <- sprintf("http://127.0.0.1:%d", ports)
   keys <- c(
     AWS_ACCESS_KEY_ID = "AKIASTARBURSTTESTKIT",

@@ -1,5 +1,25 @@
 # Every test works in a store of its own, and leaves no plan behind. The same tests run on directories and, with
-# the address of a `starburst-s3` in STARBURST_TEST_S3, on S3.
+# the program `starburst-s3` in STARBURST_TEST_S3_PROGRAM, on S3. Each process that runs test files has an S3 of its
+# own: tests count its requests and cut its network.
+start_s3 <- function(program) {
+  said <- tempfile("s3")
+  # It ends when its standard input is closed.
+  running <- pipe(paste(shQuote(program), ">", shQuote(said)), "w")
+  wait_for(function() file.exists(said) && length(readLines(said)) > 0L)
+  address <- readLines(said)
+  Sys.unsetenv(c("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL"))
+  Sys.setenv(
+    STARBURST_TEST_S3 = address,
+    STARBURST_STORE = "s3://starburst/default",
+    AWS_ENDPOINT_URL_S3 = address,
+    AWS_REGION = "us-east-1",
+    AWS_EC2_METADATA_DISABLED = "true",
+    AWS_ACCESS_KEY_ID = "AKIASTARBURSTTESTKIT",
+    AWS_SECRET_ACCESS_KEY = "starburst-testkit-secret-of-nobody"
+  )
+  running
+}
+
 s3_server <- function() {
   address <- Sys.getenv("STARBURST_TEST_S3")
   if (nzchar(address)) address
@@ -165,4 +185,8 @@ r_children <- function(session) {
   unlist(lapply(worker_pids(session), function(pid) {
     suppressWarnings(as.integer(system2("pgrep", c("-P", pid), stdout = TRUE)))
   }))
+}
+
+if (nzchar(Sys.getenv("STARBURST_TEST_S3_PROGRAM"))) {
+  s3_running <- start_s3(Sys.getenv("STARBURST_TEST_S3_PROGRAM"))
 }

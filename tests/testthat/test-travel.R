@@ -139,7 +139,9 @@ test_that("nothing but what was named is in what travels", {
   expect_identical(travel$travel_names, "TZ")
   expect_false(any(grepl(
     "hunter2",
-    c(travel$travel_values, rawToChar(travel$travel_state[travel$travel_state != 0]))
+    c(travel$travel_values, rawToChar(travel$travel_state[travel$travel_state != 0])),
+    fixed = TRUE,
+    useBytes = TRUE
   )))
 })
 
