@@ -56,6 +56,9 @@ starburst_cleanup <- function(
   call <- rlang::current_env()
   missing_ask <- missing(ask)
   check_characters(session_ids, "session_ids", call)
+  if (!is.null(session_ids) && length(session_ids) == 0L) {
+    abort_input("session_ids", "without an id", "ids of `starburst_list_sessions()`, or NULL", call)
+  }
   seconds <- if (inherits(older_than, "difftime")) as.numeric(older_than, units = "secs") else older_than
   seconds <- check_number(seconds, "older_than", 0, Inf, call)
   check_place(region, profile, stack, call)

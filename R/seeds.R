@@ -31,6 +31,8 @@ draw_seed <- function() sample.int(.Machine$integer.max, 1L)
 # The stream of L'Ecuyer's generator that a number begins. It does not depend on the kinds of generators that the user
 # chose, and leaves the user's stream alone.
 first_stream <- function(seed) {
+  # Drawn from the user's stream before that is put aside.
+  force(seed)
   env <- globalenv()
   before <- env$.Random.seed
   kind <- RNGkind()

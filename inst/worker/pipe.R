@@ -56,22 +56,34 @@ send_answer <- function(pipe, at, what, bytes, failed = NULL) {
   }
   send(pipe, what, at$number, bytes)
   if (the$retires) {
-    send(pipe, 8L, at$number, raw())
-    quit("no", runLast = FALSE)
+    leave(pipe, at)
   }
+}
+
+# Ends this R. The tasks that it was given and did not begin go to another, at no cost.
+leave <- function(pipe, at) {
+  send(pipe, 8L, at$number, raw())
+  quit("no", runLast = FALSE)
 }
 
 # The number of classes, the classes and the message, a line each.
 failure_text <- function(cnd) {
-  classes <- gsub("\n", " ", utils::head(class(cnd), 20L), fixed = TRUE)
+  classes <- enc2utf8(as.character(utils::head(class(cnd), 5L)))
+  classes[!validUTF8(classes)] <- "?"
+  classes <- gsub("\n", " ", substr(classes, 1L, 100L), fixed = TRUE)
   # The class of a condition may have a method of its own, which may fail.
   message <- tryCatch(paste(conditionMessage(cnd), collapse = "\n"), error = function(cnd) "")
   if (!is.character(message) || length(message) != 1L || is.na(message)) {
     message <- ""
   }
-  text <- enc2utf8(c(length(classes), classes, message))
-  text[!validUTF8(text)] <- "?"
-  paste(c(utils::head(text, -1L), substr(utils::tail(text, 1L), 1L, longest_message)), collapse = "\n")
+  message <- enc2utf8(message)
+  if (!validUTF8(message)) {
+    message <- "?"
+  }
+  if (nchar(message) > longest_message) {
+    message <- paste0(substr(message, 1L, longest_message), "...")
+  }
+  paste(c(length(classes), classes, message), collapse = "\n")
 }
 
 # A ledger holds the messages of all tasks of a part, and is written again and again.
@@ -141,8 +153,7 @@ recover <- function(pipe, at, cnd) {
   if (at$doing == "waiting") {
     # The last task closed the pipe behind its answer.
     open_output(pipe)
-    send(pipe, 8L, at$number, raw())
-    quit("no", runLast = FALSE)
+    leave(pipe, at)
   }
   if (inherits(cnd, "interrupt")) {
     cnd <- simpleError("the task was interrupted")
@@ -225,6 +236,9 @@ read_next <- function(pipe, at) {
     }
     at$payload <- NULL
     restore()
+    if (the$retires) {
+      leave(pipe, at)
+    }
   }
 }
 

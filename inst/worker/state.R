@@ -25,7 +25,7 @@ restore_state <- function() {
   setSessionTimeLimit()
   loaded <- setdiff(loadedNamespaces(), the$namespaces)
   whole <- c(
-    restores(restore_options()),
+    restores(restore_options(keep_new = length(loaded) > 0L)),
     restores(restore_variables(keep_new = length(loaded) > 0L)),
     restores(restore_locale()),
     restores(restore_search_path()),
@@ -50,15 +50,19 @@ restores <- function(code) {
   )
 }
 
-# An option that is new stays, since packages set theirs once, when they are loaded. It is remembered as it is now. Other
-# options are put back.
-restore_options <- function() {
+# Options are put back. One that is new stays only when the task loaded a package: packages set theirs once, when they are
+# loaded. It is remembered as it is now.
+restore_options <- function(keep_new) {
   if (identical(as.list(base::.Options), the$options_in_place)) {
     return()
   }
   now <- options()
   new <- setdiff(names(now), names(the$options))
-  the$options[new] <- now[new]
+  if (keep_new) {
+    the$options[new] <- now[new]
+  } else {
+    options(stats::setNames(vector("list", length(new)), new))
+  }
   options(the$options)
   the$options_in_place <- as.list(base::.Options)
 }

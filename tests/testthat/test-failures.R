@@ -117,7 +117,7 @@ test_that("a worker refuses a session that a newer R made, and the user reads wh
 })
 
 test_that("damage is an error that names the object, and is never taken for nothing", {
-  for (kind in c("ledger", "segments", "manifest")) {
+  for (kind in c("segments", "manifest")) {
     for (how in c("flip", "cut", "empty")) {
       store <- local_store()
       session <- local_session(workers = 1)
@@ -130,8 +130,78 @@ test_that("damage is an error that names the object, and is never taken for noth
         class = "starburst_error_data"
       )
       expect_match(conditionMessage(cnd), kind)
+      # It is listed as what it is, is not cleaned up by age, and goes when its user names it.
+      listed <- starburst_list_sessions()
+      expect_identical(listed$state[listed$session_id == session$id], "damaged")
+      suppressMessages(starburst_cleanup(older_than = 0, ask = FALSE))
+      expect_true(session$id %in% starburst_list_sessions()$session_id)
+      suppressMessages(starburst_cleanup(session_ids = session$id, ask = FALSE))
+      expect_false(session$id %in% starburst_list_sessions()$session_id)
     }
   }
+})
+
+test_that("a damaged ledger costs its own tasks, and a session beside it nothing", {
+  store <- local_store()
+  session <- local_session(workers = 1)
+  first <- session$map(1:2, function(i) 10 * i)
+  session$collect(wait = TRUE, timeout = 60)
+  second <- session$map(1:2, function(i) 100 * i)
+  session$collect(wait = TRUE, timeout = 60)
+  session$cleanup()
+  damage(store, "/ledger", "flip")
+  again <- starburst_session_attach(session$id)
+  all <- again$collect()
+  for (id in first) {
+    expect_s3_class(all[[id]], "starburst_error_data")
+    expect_match(conditionMessage(all[[id]]), "ledger")
+  }
+  expect_identical(unname(all[second]), list(100, 200))
+  expect_identical(again$status()$failed, 2)
+  expect_identical(again$errors()$class, rep("starburst_error_data", 2))
+})
+
+test_that("a copied session is refused under its copy's name, and the original stays", {
+  skip_on_s3("it copies files")
+  store <- local_store()
+  session <- local_session(workers = 1)
+  id <- session$submit(quote(1 + 1))
+  session$collect(wait = TRUE, timeout = 60)
+  copy <- file.path(store, "sessions", "copy")
+  dir.create(copy)
+  from <- file.path(store, "sessions", session$id)
+  file.copy(list.files(from, full.names = TRUE), copy, recursive = TRUE)
+  cnd <- expect_error(starburst_session_attach("copy"), class = "starburst_error_data")
+  expect_match(conditionMessage(cnd), "copied or moved")
+  suppressMessages(starburst_cleanup(session_ids = "copy", ask = FALSE))
+  expect_false(dir.exists(copy))
+  expect_identical(unname(starburst_session_attach(session$id)$collect()), list(2))
+})
+
+test_that("status(), errors() and listings read no value that a task left", {
+  store <- local_store()
+  session <- local_session(workers = 1)
+  session$submit(stop("shown as text"))
+  session$collect(wait = TRUE, timeout = 60)
+  called <- 0
+  namespace <- asNamespace("starburst")
+  own <- namespace$rs_fetch
+  replace_fetch <- function(with) {
+    unlockBinding("rs_fetch", namespace)
+    assign("rs_fetch", with, envir = namespace)
+    lockBinding("rs_fetch", namespace)
+  }
+  withr::defer(replace_fetch(own))
+  replace_fetch(function(...) {
+    called <<- called + 1
+    stop("a value was read")
+  })
+  status <- session$status()
+  expect_identical(unname(status$recent_errors), "shown as text")
+  expect_identical(session$errors()$message, "shown as text")
+  expect_identical(session$errors()$class, "simpleError")
+  starburst_list_sessions()
+  expect_identical(called, 0)
 })
 
 test_that("a damaged result is an error of that task's collection", {

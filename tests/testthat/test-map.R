@@ -187,21 +187,48 @@ test_that("the calls that led to an error are kept with it, and no others", {
   expect_identical(conditionCall(left), quote(inner(x)))
 })
 
-test_that("random numbers depend on set.seed() and not on the workers, and R's own are not touched", {
-  draw <- function(...) map(1:4, function(i) runif(1), ...)
-  withr::with_seed(1, {
-    before <- .Random.seed
-    a <- draw()
-    b <- draw()
-    expect_identical(.Random.seed, before)
+test_that("set.seed() repeats maps, which draw one number from the user's stream, whatever works on them", {
+  local_store()
+  draws <- function(draw) {
+    set.seed(1)
+    list(draw(), draw(), stats::runif(1))
+  }
+  f <- function(i) c(stats::runif(1), stats::rnorm(1), sample(100L, 1L))
+  withr::local_preserve_seed()
+  one <- starburst_cluster(workers = 1, launch_type = "LOCAL")
+  three <- starburst_cluster(workers = 3, launch_type = "LOCAL")
+  withr::defer({
+    one$shutdown()
+    three$shutdown()
   })
-  withr::with_seed(2, other <- draw())
-  withr::with_seed(1, again <- draw())
-  expect_identical(a, again)
-  expect_false(identical(a, b))
-  expect_false(identical(a, other))
-  expect_length(unique(unlist(a)), 4)
-  expect_identical(draw(.seed = 7), draw(.seed = 7))
+  session <- local_session(workers = 2)
+  of_session <- function() unname(session$collect(session$map(1:4, f), wait = TRUE, timeout = 60))
+  first <- draws(function() one$map(1:4, f))
+  expect_identical(draws(function() three$map(1:4, f)), first)
+  expect_identical(draws(function() map(1:4, f)), first)
+  expect_identical(draws(of_session), first)
+  # The order of the work, and how many elements there are, change nothing.
+  expect_identical(draws(function() rev(one$map(4:1, function(i, f) f(i), f = f))[4:1]), first)
+  expect_identical(draws(function() one$map(1:9, f)[1:4]), first)
+  expect_length(unique(unlist(first[1:2])), 24)
+  # One number was drawn for each map, as sample.int() draws it.
+  set.seed(1)
+  invisible(c(sample.int(.Machine$integer.max, 1L), sample.int(.Machine$integer.max, 1L)))
+  expect_identical(stats::runif(1), first[[3]])
+})
+
+test_that("streams do not depend on the kinds of generators, and a number or FALSE touches no stream", {
+  withr::local_preserve_seed()
+  draw <- function(...) map(1:2, function(i) c(RNGkind(), stats::rnorm(1)), ...)
+  set.seed(1)
+  before <- .Random.seed
+  fixed <- draw(.seed = 7)
+  draw(.seed = FALSE)
+  expect_identical(.Random.seed, before)
+  suppressWarnings(RNGkind("Wichmann-Hill", "Box-Muller", "Rounding"))
+  expect_identical(draw(.seed = 7), fixed)
+  expect_identical(fixed[[1]][1:3], c("L'Ecuyer-CMRG", "Inversion", "Rejection"))
+  expect_identical(RNGkind(), c("Wichmann-Hill", "Box-Muller", "Rounding"))
 })
 
 test_that("what an element leaves in the global environment does not reach the next, with a seed or without", {

@@ -22,6 +22,7 @@ test_that("what a task changes of R's state is put back for the next task", {
   pid <- ask(quote(Sys.getpid()))
   changes <- list(
     option = list(quote(options(digits = 3, OutDec = ",")), quote(options("digits", "OutDec"))),
+    new_option = list(quote(options(sb.new = 1)), quote(getOption("sb.new"))),
     removed_option = list(quote(options(OutDec = NULL, ts.eps = NULL)), quote(options("ts.eps"))),
     variable = list(quote(Sys.setenv(HOME = "/elsewhere", SB_NEW = "1")), quote(Sys.getenv(c("HOME", "SB_NEW")))),
     removed_variable = list(quote(Sys.unsetenv("PATH")), quote(Sys.getenv("PATH"))),

@@ -9,6 +9,7 @@
 //!   otherwise. A client that waits for endings need not read what only says who works at what;
 //! - whether tasks wait: an odd length, or a multiple of twice [`QUIET`], says so. A worker that looks for tasks
 //!   reads no ledger that has none to give.
+pub use crate::counts::Counts;
 use crate::{
     backup::{take_off, workers_at},
     clock::UnixMillis,
@@ -150,21 +151,6 @@ pub struct Claim {
     pub place: usize,
     /// The attempt this claim is.
     pub attempt: u32,
-}
-
-/// Tasks by state.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Waiting, with nobody at them.
-    pub pending: u64,
-    /// Held by a worker.
-    pub claimed: u64,
-    /// Ended with a value.
-    pub completed: u64,
-    /// Ended without one.
-    pub failed: u64,
-    /// Withdrawn.
-    pub cancelled: u64,
 }
 
 /// The state of one part's tasks.
@@ -473,31 +459,6 @@ impl Ledger {
             TaskState::Pending(_) | TaskState::Claimed { .. } | TaskState::Cancelled(_) => 0,
         };
         self.tasks.iter().map(inline).sum()
-    }
-}
-
-impl Counts {
-    /// All tasks.
-    pub fn total(&self) -> u64 {
-        self.pending + self.claimed + self.completed + self.failed + self.cancelled
-    }
-    /// Tasks that have not ended.
-    pub fn open(&self) -> u64 {
-        self.pending + self.claimed
-    }
-    /// Tasks that have ended, withdrawn ones included.
-    pub fn ended(&self) -> u64 {
-        self.completed + self.failed + self.cancelled
-    }
-}
-
-impl std::ops::AddAssign for Counts {
-    fn add_assign(&mut self, other: Self) {
-        self.pending += other.pending;
-        self.claimed += other.claimed;
-        self.completed += other.completed;
-        self.failed += other.failed;
-        self.cancelled += other.cancelled;
     }
 }
 

@@ -9,6 +9,7 @@ pub mod client;
 pub mod clock;
 pub mod compute;
 pub mod cost;
+mod counts;
 pub mod cutter;
 pub mod downloads;
 pub mod envelope;

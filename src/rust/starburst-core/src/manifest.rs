@@ -19,7 +19,7 @@ const OWNED_OUTAGE: Duration = Duration::from_secs(60 * 60);
 /// No session asks for more workers.
 const MOST_WORKERS: u32 = 1_000_000;
 /// No time limit is longer: a hundred years.
-const LONGEST: Duration = Duration::from_secs(100 * 366 * 24 * 60 * 60);
+pub(crate) const LONGEST: Duration = Duration::from_secs(100 * 366 * 24 * 60 * 60);
 
 /// Who keeps a session alive.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

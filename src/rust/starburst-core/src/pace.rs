@@ -119,7 +119,8 @@ impl Pace {
             self.owner,
             self.owner_lease,
         ];
-        all.iter().all(|time| *time > Duration::ZERO && *time <= day)
+        let each = all.iter().all(|time| *time > Duration::ZERO && *time <= day);
+        each && self.poll_min <= self.poll_max
     }
 
     /// Whether a look at the store costs next to nothing.

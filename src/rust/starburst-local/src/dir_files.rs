@@ -48,14 +48,18 @@ impl Access {
 
     /// Makes a folder and its missing parents.
     fn make(self, folder: &Path, sync: bool) -> io::Result<()> {
-        match fs::DirBuilder::new().mode(0o700).create(folder) {
+        let create = || fs::DirBuilder::new().mode(0o700).create(folder);
+        let made = match create() {
+            // Once more only: some file systems say so of any folder.
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                self.make(folder.parent().ok_or(e)?, sync)?;
+                create()
+            }
+            made => made,
+        };
+        match made {
             Ok(()) => {}
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                let parent = folder.parent().ok_or(e)?;
-                self.make(parent, sync)?;
-                return self.make(folder, sync);
-            }
             Err(e) => return Err(e),
         }
         if self == Self::Group {
@@ -192,8 +196,11 @@ fn rename(temporary: &Path, access: Access, target: &Path, sync: bool) -> io::Re
             Ok(()) => break,
             // A delete elsewhere may have taken the empty directory away.
             Err(e) if e.kind() == io::ErrorKind::NotFound && tries < 100 => {
-                access.make(parent, sync)?;
                 tries += 1;
+                match access.make(parent, sync) {
+                    Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+                    Ok(()) | Err(_) => {}
+                }
             }
             Err(e) => return Err(e),
         }

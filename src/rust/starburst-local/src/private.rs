@@ -100,6 +100,20 @@ pub fn make(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// As [`make`], for a folder below `base`. Where the folder that `base` is in lets its group write, `base` does too: the users
+/// of a store have their folders for logs beside each other.
+///
+/// # Errors
+/// As [`make`].
+pub fn make_in(base: &Path, folder: &Path) -> io::Result<()> {
+    let shared = base.parent().and_then(|parent| fs::metadata(parent).ok());
+    if shared.is_some_and(|meta| meta.mode() & 0o020 != 0) && !base.exists() {
+        fs::DirBuilder::new().mode(0o700).create(base)?;
+        fs::set_permissions(base, std::os::unix::fs::PermissionsExt::from_mode(0o2770))?;
+    }
+    make(folder)
+}
+
 /// Writes a file that only its owner can read.
 ///
 /// # Errors

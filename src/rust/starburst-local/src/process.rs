@@ -77,7 +77,8 @@ fn pid(process: &ProcessId) -> Option<Pid> {
 
 /// Sends a signal to a worker by what its heartbeat says of its process. The record may be anybody's: the process gets
 /// none unless it is of this host and this user, started when the record says, and runs as this worker.
-pub(crate) fn signal_worker(worker: &WorkerId, process: &ProcessId, signal: Signal) {
+/// Returns whether it was sent.
+pub(crate) fn signal_worker(worker: &WorkerId, process: &ProcessId, signal: Signal) -> bool {
     let started_then = process.started != 0 && started(process.pid) == Some(process.started);
     if process.host == host()
         && started_then
@@ -85,8 +86,9 @@ pub(crate) fn signal_worker(worker: &WorkerId, process: &ProcessId, signal: Sign
         && runs_as(process.pid, worker)
         && let Some(pid) = pid(process)
     {
-        let _ = rustix::process::kill_process(pid, signal);
+        return rustix::process::kill_process(pid, signal).is_ok();
     }
+    false
 }
 
 /// Sends a signal to a child that was not waited for yet, so that its number is still its own.
@@ -131,6 +133,7 @@ mod tests {
         assert_eq!(LocalFates.fate(&worker, Some(&elsewhere)).await, Fate::Unknown);
     }
 
+    #[cfg(target_os = "linux")]
     #[test]
     fn a_host_is_told_from_another_of_the_same_name() {
         let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();

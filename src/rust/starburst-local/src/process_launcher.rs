@@ -86,11 +86,12 @@ impl ProcessLauncher {
         Ok(command)
     }
 
-    /// Signals a child of this launcher, or the process that a heartbeat names. `false` when neither is known.
+    /// Signals a child of this launcher, or the process that a heartbeat names. `false` when
+    /// neither is known, or the record is not to be trusted.
     fn signal(&self, worker: &WorkerId, process: Option<&ProcessId>, signal: Signal) -> bool {
         match (self.children.lock().get(worker), process) {
             (Some(child), _) => signal_child(child, signal),
-            (None, Some(process)) => signal_worker(worker, process, signal),
+            (None, Some(process)) => return signal_worker(worker, process, signal),
             (None, None) => return false,
         }
         true
@@ -164,7 +165,7 @@ impl Launcher for ProcessLauncher {
         };
         let path = log_path(&self.program.logs, &spec.session, &spec.worker);
         if let Some(parent) = path.parent() {
-            private::make(parent).map_err(failed(parent))?;
+            private::make_in(&self.program.logs, parent).map_err(failed(parent))?;
         }
         let mut command = private::append(&path)
             .and_then(|log| self.command(spec, log))

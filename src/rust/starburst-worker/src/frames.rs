@@ -166,7 +166,8 @@ pub(crate) fn is_whole(bytes: &[u8], mark: &Mark) -> bool {
     let first = bytes.split_first_chunk::<HEADER>().filter(|(header, _)| header.starts_with(mark));
     first.is_some_and(|(header, body)| {
         let [what, _, len] = fields(*header);
-        let in_file = matches!(what, 6 | 7);
+        // What follows a file's name, or a failure's text, is not here yet.
+        let in_file = matches!(what, 6 | 7 | 9);
         let room = body.len().checked_sub(MARK);
         !in_file && usize::try_from(len).is_ok_and(|len| Some(len) <= room)
     })

@@ -33,6 +33,7 @@ use std::{process::ExitCode, sync::Arc, time::Duration};
 use tokio::sync::watch;
 
 fn main() -> ExitCode {
+    close_inherited();
     let args = match Args::parse(own_id) {
         Ok(args) => args,
         Err(message) => {
@@ -40,7 +41,6 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    close_inherited();
     // The R that starts a worker blocks signals on its background threads, and a child inherits that.
     let _ = nix::sys::signal::SigSet::all().thread_unblock();
     // A process session of its own: Ctrl-C and hang-ups in the user's terminal are not for the worker.

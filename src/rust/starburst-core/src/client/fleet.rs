@@ -124,14 +124,14 @@ impl Client {
         let (mut alive, mut dead) = self.muster().await?;
         self.fleet.lock().deserted = alive == 0;
         self.take_back(&dead).await?;
-        self.hear_of_trouble().await?;
+        let trouble = self.hear_of_trouble().await;
         if !live {
             return self.over(alive);
         }
         self.judge_deaths(alive, &dead).await?;
         if !self.leads().await? {
             self.fleet.lock().led = false;
-            return Ok(());
+            return trouble;
         }
         if self.take_over().await? {
             (alive, dead) = self.muster().await?;
@@ -141,8 +141,9 @@ impl Client {
         let start = self.wave(alive, open).await?;
         match self.start_workers(start).await {
             // Those that are there get on meanwhile.
-            Err(Error::Launch(LaunchError::Refused { .. })) if alive > 0 => Ok(()),
-            other => other,
+            Err(Error::Launch(LaunchError::Refused { .. })) if alive > 0 => trouble,
+            Ok(()) => trouble,
+            Err(other) => Err(other),
         }
     }
 

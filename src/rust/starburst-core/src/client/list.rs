@@ -125,6 +125,10 @@ async fn session_row(deps: &Deps, session: SessionId) -> Result<Option<SessionRo
             row.tasks = Some(tasks);
             row.last_activity = Some(active.max(manifest.created_at));
         }
+        // Half of it is deleted: the next clean-up deletes the rest.
+        Err(Error::Damaged { .. }) if manifest.deleting => {
+            row.last_activity = Some(manifest.created_at);
+        }
         Err(error @ (Error::Damaged { .. } | Error::Version { .. })) => {
             row.problem = Some(Problem::of(&error));
         }

@@ -196,7 +196,11 @@ impl Client {
     /// # Errors
     /// A failure of the store.
     pub async fn delete(&self) -> Result<(), Error> {
-        self.close_as(Manifest::deleting).await?;
+        match self.close_as(Manifest::deleting).await {
+            // Its manifest went in another way; what is left of it goes now.
+            Ok(()) | Err(Error::NoSession { .. } | Error::Store(StoreError::NotFound { .. })) => {}
+            Err(other) => return Err(other),
+        }
         self.stop_workers().await;
         let (start, pace) = (self.deps.clock.now(), self.pace());
         // A worker that the launcher does not reach learns it with its next heartbeat.
@@ -283,8 +287,11 @@ pub async fn delete_session(deps: &Deps, session: &SessionId) -> Result<(), Erro
     match Client::attach(deps.clone(), session.clone()).await {
         Ok(client) => client.delete().await,
         Err(Error::Damaged { .. } | Error::Version { .. } | Error::Refused { .. }) => {
-            delete_objects(&*deps.store, &SessionKeys::new(session.clone())).await
+            delete_objects(&*deps.store, &SessionKeys::new(session.clone())).await?;
+            deps.launcher.forget_logs(session).await;
+            Ok(())
         }
+        Err(Error::NoSession { .. }) => Ok(()),
         Err(other) => Err(other),
     }
 }

@@ -40,7 +40,7 @@ use crate::{
     key::SessionKeys,
     launch::{LaunchError, Launcher},
     lead::Leadership,
-    manifest::{ClientR, Lifetime, Manifest, PROTOCOL_VERSION, SessionState},
+    manifest::{self, ClientR, Lifetime, Manifest, PROTOCOL_VERSION, SessionState},
     pace::Pace,
     patrol::Patrol,
     store::{Store, StoreError},
@@ -238,8 +238,8 @@ impl Client {
             environment: config.environment,
             deleting: false,
             closed_because: None,
-            task_timeout: config.task_timeout,
-            idle_timeout: config.idle_timeout,
+            task_timeout: config.task_timeout.map(|limit| limit.min(manifest::LONGEST)),
+            idle_timeout: config.idle_timeout.min(manifest::LONGEST),
             deadline: now.plus(config.absolute_timeout),
             reopened: 0,
             max_attempts: config.max_attempts,
@@ -248,6 +248,7 @@ impl Client {
             client: config.client,
             travel: config.travel,
         };
+        manifest.check(&key)?;
         let body = envelope::encode(Kind::Manifest, &key, &manifest)?;
         // The id is fresh: an object that is there is ours.
         let etag = pulse::overwrite(&*deps.store, &key, body, None).await?;

@@ -9,6 +9,7 @@ mod backup;
 pub mod evaluator;
 mod hand;
 mod idle;
+mod known;
 mod placing;
 pub mod pulse;
 mod queue;
@@ -270,7 +271,10 @@ impl Worker {
                     idle_since = self.deps.clock.now();
                     continue;
                 }
-                Ok(false) => failing = None,
+                Ok(false) => {
+                    failing = None;
+                    self.out_of_trouble();
+                }
                 Err(error) => {
                     let now = self.deps.clock.now();
                     let since = *failing.get_or_insert(now);

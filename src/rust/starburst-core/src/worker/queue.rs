@@ -2,13 +2,14 @@
 //!
 //! Its own part comes first, by its rank, so that workers that start together do not meet. Then parts nobody has
 //! begun, then those of which it knows that tasks wait, then a few looks at what others work on.
+pub(super) use super::known::Known;
 use super::{CROWD, Worker, idle::Rounds, pulse, unread::Unread};
 use crate::{
     envelope::{self, Kind},
     error::Error,
     ids::{Nonce, PartId, WorkerId},
     key::SessionKeys,
-    ledger::{Claim, Counts, Ended, Ledger},
+    ledger::{Claim, Ended, Ledger},
     mutation::{Rule, is_broken},
     segment::{Part, Segment},
     store::{ETag, Store, StoreError},
@@ -27,47 +28,6 @@ const CLAIM_MAX: usize = 1_024;
 const TRIFLE: Duration = Duration::from_millis(500);
 /// Segments whose payloads are kept in memory.
 const SEGMENTS_KEPT: usize = 4;
-
-/// What is known of one part.
-#[derive(Debug)]
-pub(super) enum Known {
-    /// Nobody seems to have claimed from it yet.
-    Untouched,
-    /// There is a ledger that was not read.
-    Begun {
-        /// Its version, if it is known.
-        etag: Option<ETag>,
-        /// Whether tasks may wait in it.
-        waiting: bool,
-    },
-    /// The ledger as it was read last, and its tasks by state.
-    Read(Versioned<Ledger>, Counts),
-}
-
-impl Known {
-    pub(super) fn ledger(&self) -> Option<&Versioned<Ledger>> {
-        match self {
-            Known::Read(ledger, _) => Some(ledger),
-            Known::Untouched | Known::Begun { .. } => None,
-        }
-    }
-    pub(super) fn etag(&self) -> Option<&ETag> {
-        match self {
-            Known::Read(ledger, _) => ledger.etag.as_ref(),
-            Known::Begun { etag, .. } => etag.as_ref(),
-            Known::Untouched => None,
-        }
-    }
-    pub(super) fn claimed(&self) -> bool {
-        matches!(self, Known::Read(_, counts) if counts.claimed > 0)
-    }
-    fn pending(&self) -> bool {
-        matches!(self, Known::Read(_, counts) if counts.pending > 0)
-    }
-    fn may_wait(&self) -> bool {
-        self.pending() || matches!(self, Known::Untouched | Known::Begun { waiting: true, .. })
-    }
-}
 
 /// All parts this worker has heard of and not seen ended.
 #[derive(Debug)]
@@ -303,6 +263,10 @@ impl Worker {
                 // Somebody was faster, and may be with the next one too.
                 Ok(None) => self.queue.rounds.must_look = true,
                 Err(error) if is_unreadable(&error) => self.queue.set_aside(id, &error),
+                // It was there. Its session is being deleted, or it alone is lost: the others are worked on.
+                Err(error @ Error::Store(StoreError::NotFound { .. })) => {
+                    self.queue.set_aside(id, &error);
+                }
                 Err(other) => return Err(other),
             }
         }
