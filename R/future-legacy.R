@@ -54,7 +54,7 @@ stop_unplanned_fleets <- function() {
 legacy_expression <- function(f, expression_of) {
   written <- f[["expr"]]
   f[["expr"]] <- quote(.starburst_expr)
-  on.exit(f[["expr"]] <- written)
+  on.exit(assign("expr", written, envir = f))
   around <- expression_of(f)
   if (!identical(around, the$code_around)) {
     the$code_around <- around
@@ -64,7 +64,25 @@ legacy_expression <- function(f, expression_of) {
 }
 
 # R looks up the rest of base by its syntax, or it is no function.
-syntax <- c("{", "(", "if", "for", "while", "repeat", "break", "next", "function", "<-", "=", "<<-", "::", ":::", "$", "@", "~")
+syntax <- c(
+  "{",
+  "(",
+  "if",
+  "for",
+  "while",
+  "repeat",
+  "break",
+  "next",
+  "function",
+  "<-",
+  "=",
+  "<<-",
+  "::",
+  ":::",
+  "$",
+  "@",
+  "~"
+)
 
 qualified <- function(code) {
   if (is.call(code) && identical(code[[1L]], quote(base::local)) && length(code) == 2L) {

@@ -43,7 +43,8 @@
 #' - `$result(id, timeout = 3600)` waits for one task and returns its value, or
 #'   raises its error.
 #' - `$errors()` returns a data frame of the tasks that failed: `task_id`,
-#'   `label`, `class`, `message`, `attempts`, `worker`.
+#'   `label`, `class`, `message` (the first 500 characters), `attempts`, `worker`.
+#'   It shows what workers wrote down as text, and reads no value.
 #' - `$logs(id)` returns what a task printed (string), its messages and warnings
 #'   included; for a task whose R died, also how, and what it printed last. An
 #'   element of a map keeps its output with its value: it is there once the element

@@ -53,7 +53,10 @@ test_that("folders for all workers of a user are refused where somebody else mad
   session <- local_session(workers = 1)
   id <- session$submit(quote(1 + 1))
   expect_identical(unname(session$collect(id, wait = TRUE, timeout = 60)), list(2))
-  expect_identical(list.files(file.path(shared, c("starburst-libraries-0", "starburst-chunks-0"))), character())
+  expect_identical(
+    list.files(file.path(shared, c("starburst-libraries-0", "starburst-chunks-0"))),
+    character()
+  )
 })
 
 test_that("a store in a folder that its group may write is the group's", {

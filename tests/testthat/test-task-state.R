@@ -24,7 +24,10 @@ test_that("what a task changes of R's state is put back for the next task", {
     option = list(quote(options(digits = 3, OutDec = ",")), quote(options("digits", "OutDec"))),
     new_option = list(quote(options(sb.new = 1)), quote(getOption("sb.new"))),
     removed_option = list(quote(options(OutDec = NULL, ts.eps = NULL)), quote(options("ts.eps"))),
-    variable = list(quote(Sys.setenv(HOME = "/elsewhere", SB_NEW = "1")), quote(Sys.getenv(c("HOME", "SB_NEW")))),
+    variable = list(
+      quote(Sys.setenv(HOME = "/elsewhere", SB_NEW = "1")),
+      quote(Sys.getenv(c("HOME", "SB_NEW")))
+    ),
     removed_variable = list(quote(Sys.unsetenv("PATH")), quote(Sys.getenv("PATH"))),
     locale = list(quote(Sys.setlocale("LC_COLLATE", "C")), quote(Sys.getlocale())),
     directory = list(quote(setwd(tempdir())), quote(getwd())),
@@ -45,7 +48,14 @@ test_that("what a task changes of R's state is put back for the next task", {
     device = list(quote(pdf(tempfile())), quote(grDevices::dev.list())),
     sink = list(quote(sink(tempfile())), quote(sink.number())),
     message_sink = list(quote(sink(file(tempfile(), "w"), type = "message")), quote(sink.number("message"))),
-    time_limit = list(quote(setTimeLimit(elapsed = 0.3)), quote(for (i in 1:8) Sys.sleep(0.1))),
+    time_limit = list(
+      quote(setTimeLimit(elapsed = 0.3)),
+      quote(
+        for (i in 1:8) {
+          Sys.sleep(0.1)
+        }
+      )
+    ),
     s3_method = list(
       quote({
         registerS3method("format", "Date", function(x, ...) "wrong", envir = baseenv())
@@ -73,18 +83,25 @@ test_that("what a task changes of R's state is put back for the next task", {
 
 test_that("options and variables that a package sets when it is loaded stay with it", {
   folder <- local_library()
-  source <- source_package(withr::local_tempdir(), "sboptions", code = c(
-    ".onLoad <- function(...) { options(sboptions.level = 7); Sys.setenv(SBOPTIONS_HOME = 'here') }",
-    "level <- function() c(getOption('sboptions.level'), Sys.getenv('SBOPTIONS_HOME'))"
-  ))
+  source <- source_package(
+    withr::local_tempdir(),
+    "sboptions",
+    code = c(
+      ".onLoad <- function(...) { options(sboptions.level = 7); Sys.setenv(SBOPTIONS_HOME = 'here') }",
+      "level <- function() c(getOption('sboptions.level'), Sys.getenv('SBOPTIONS_HOME'))"
+    )
+  )
   utils::install.packages(source, lib = folder, repos = NULL, type = "source", quiet = TRUE)
   ask <- one_worker()
   expect_identical(ask(quote(sboptions::level())), c("7", "here"))
   expect_identical(ask(quote(sboptions::level())), c("7", "here"))
-  expect_identical(ask(quote({
-    options(sboptions.level = 1)
-    sboptions::level()[[1]]
-  })), "1")
+  expect_identical(
+    ask(quote({
+      options(sboptions.level = 1)
+      sboptions::level()[[1]]
+    })),
+    "1"
+  )
   expect_identical(ask(quote(sboptions::level())), c("7", "here"))
 })
 
@@ -180,7 +197,10 @@ test_that("functions of a user that are named like those of R are the user's alo
   calls <- vapply(
     names,
     function(name) {
-      session$submit(quote(sb_check(sb_name)), globals = c(mine(name), list(sb_check = check, sb_name = name)))
+      session$submit(
+        quote(sb_check(sb_name)),
+        globals = c(mine(name), list(sb_check = check, sb_name = name))
+      )
     },
     ""
   )
