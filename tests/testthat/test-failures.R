@@ -278,3 +278,41 @@ test_that("a relative store directory survives a change of R's working directory
   expect_identical(session$result(id, timeout = 60), 2)
   setwd(before)
 })
+
+test_that("a plan whose store vanished says so once, and its next future makes another session", {
+  skip_on_s3("it removes the directory")
+  place <- local_store()
+  local_plan(starburst, workers = 1, launch_type = "LOCAL")
+  expect_identical(future::value(future::future(1)), 1)
+  unlink(place, recursive = TRUE)
+  expect_error(future::value(future::future(2)), class = "starburst_error_not_found")
+  expect_identical(future::value(future::future(3)), 3)
+})
+
+test_that("a plan whose store is full says so, runs nothing twice, and goes on once there is room", {
+  skip_on_s3("a bucket is never full")
+  directory <- withr::local_tempdir()
+  local_small_disk(directory, "3m")
+  withr::local_options(starburst.store = file.path(directory, "store"))
+  runs <- withr::local_tempfile()
+  local_plan(starburst, workers = 1, launch_type = "LOCAL")
+  f <- future::future(
+    {
+      cat("x", file = runs, append = TRUE)
+      as.raw(sample(0:255, 5e6, replace = TRUE))
+    },
+    seed = TRUE
+  )
+  start <- proc.time()[["elapsed"]]
+  cnd <- expect_error(future::value(f), class = "starburst_error_unavailable")
+  expect_match(conditionMessage(cnd), "no space left")
+  expect_lt(proc.time()[["elapsed"]] - start, 60)
+  system2("mount", c("-o", "remount,size=40m", directory))
+  size <- NULL
+  wait_for(function() {
+    size <<- tryCatch(length(future::value(f)), error = function(cnd) NULL)
+    !is.null(size)
+  })
+  expect_identical(size, 5000000L)
+  expect_identical(readLines(runs, warn = FALSE), "x")
+})
