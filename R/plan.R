@@ -151,8 +151,15 @@ tweak.starburst <- function(strategy, ..., penvir = parent.frame()) {
   if (...length() == 0L) {
     return(strategy)
   }
-  given <- union(eval(formals(strategy)$.given, baseenv()), ...names())
-  made <- NextMethod(.given = given)
+  before <- eval(formals(strategy)$.given, baseenv())
+  made <- NextMethod(.given = union(before, ...names()))
+  # future before 1.40 shows the arguments of the last tweak only: those of earlier ones stay readable beside them.
+  earlier <- formals(strategy)[setdiff(intersect(before, names(formals(strategy))), names(formals(made)))]
+  if (!has_backend_api() && length(earlier)) {
+    kept <- attributes(made)
+    formals(made) <- c(formals(made), earlier)
+    attributes(made) <- kept
+  }
   # future 1.40 and later keep all that was ever tweaked, and would hand on an argument twice: the last one counts.
   tweaks <- attr(made, "tweaks")
   if (!is.null(tweaks)) {

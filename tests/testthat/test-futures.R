@@ -361,3 +361,15 @@ test_that("parallel's own functions run on it where future makes clusters of fut
   make <- getExportedValue("future", "makeClusterFuture")
   expect_identical(parallel::parLapply(make(), 1:6, function(i) i^2), lapply(1:6, function(i) i^2))
 })
+
+test_that("a plan that is changed again keeps its other arguments", {
+  local_store()
+  local_plan(starburst, workers = 2, launch_type = "LOCAL", cpu = 1)
+  current <- future::plan()
+  future::plan(current, workers = 1)
+  expect_identical(as.numeric(future::nbrOfWorkers()), 1)
+  expect_identical(future::value(future::future(1 + 1)), 2)
+  twice <- future::tweak(future::tweak(starburst, launch_type = "LOCAL"), workers = 3)
+  future::plan(twice)
+  expect_identical(as.numeric(future::nbrOfWorkers()), 3)
+})
