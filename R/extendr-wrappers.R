@@ -82,6 +82,9 @@ rs_peek <- function(handle, id) .Call(wrap__rs_peek, handle, id)
 # What ended tasks left, one list a column. A task that has not ended has the ending `"open"`.
 rs_fetch <- function(handle, ids) .Call(wrap__rs_fetch, handle, ids)
 
+# Says that nobody asks for what these tasks left any more. `TRUE` when what is shared must be packed anew.
+rs_forget <- function(handle, ids) .Call(wrap__rs_forget, handle, ids)
+
 # Near-live conditions that arrived: the ids of their tasks, and the conditions.
 rs_signals <- function(handle) .Call(wrap__rs_signals, handle)
 

@@ -255,4 +255,10 @@ forget <- function(f) {
   if (exists(task, envir = futures, inherits = FALSE)) {
     rm(list = task, envir = futures)
   }
+  # Its value is in the future now. A failure to delete what is stored of it is no failure of the future.
+  fleet <- fleet_of(f)
+  if (!is.null(fleet$handle) && !isFALSE(rs_forget(fleet$handle, task))) {
+    # What futures share was packed before what nobody needed was deleted.
+    fleet$alike <- NULL
+  }
 }

@@ -121,6 +121,7 @@ run_map <- function(handle, .x, .f, args, progress, seed, on_error, packages, gl
   wait_for_tasks(handle, tasks, Inf, progress, call, elements$take)
   finished <- TRUE
   elements$take_rest()
+  rs_forget(handle, task_ids(tasks))
   results <- elements$results()
   names(results) <- names(.x)
   if (!is.na(elements$failed()) && tolower(on_error[[1]]) == "stop") {

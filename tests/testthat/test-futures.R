@@ -373,3 +373,25 @@ test_that("a plan that is changed again keeps its other arguments", {
   future::plan(twice)
   expect_identical(as.numeric(future::nbrOfWorkers()), 3)
 })
+
+test_that("what was read of a plan on this machine does not stay on its disk, and shared values stay right", {
+  skip_on_s3("deleting is not free there")
+  store <- local_store()
+  local_plan(starburst, workers = 2, launch_type = "LOCAL")
+  shared <- stats::runif(3e4)
+  kept <- function() store_bytes(store, "/(results|blobs)/") / 1e6
+  for (i in 1:60) {
+    value <- future::value(future::future(c(i, shared[-1])))
+    # The same value again and again, the global itself, and one of its own, in turn.
+    same <- future::value(future::future(shared * 2))
+    whole <- future::value(future::future(shared))
+    expect_identical(list(value, same, whole), list(c(i, shared[-1]), shared * 2, shared))
+  }
+  # 180 values of 0.24 MB were read.
+  expect_lt(kept(), 5)
+  many <- future.apply::future_lapply(1:40, function(i) c(i, shared))
+  expect_identical(many, lapply(1:40, function(i) c(i, shared)))
+  wait_for(function() {
+    identical(future::value(future::future(shared[1:2])), shared[1:2]) && kept() < 5
+  })
+})

@@ -44,6 +44,10 @@ impl BlobHash {
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
+    /// The hash with this name.
+    pub fn parse(name: &str) -> Option<Self> {
+        blake3::Hash::from_hex(name).ok().map(|hash| Self(*hash.as_bytes()))
+    }
     /// What a hasher came to.
     pub fn from_hasher(hasher: &blake3::Hasher) -> Self {
         Self(*hasher.finalize().as_bytes())

@@ -206,6 +206,14 @@ impl SessionKeys {
     pub fn result(&self, part: PartId, object: &ObjectId) -> Key {
         self.key(format_args!("results/{:0PART_WIDTH$}/{object}", part.0))
     }
+    /// All batches of results.
+    pub fn results(&self) -> Key {
+        self.key(format_args!("results"))
+    }
+    /// All chunks.
+    pub fn blobs(&self) -> Key {
+        self.key(format_args!("blobs"))
+    }
     /// What workers say of themselves.
     pub fn workers(&self) -> Key {
         self.key(format_args!("workers"))

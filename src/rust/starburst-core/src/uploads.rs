@@ -34,6 +34,8 @@ pub struct Uploads {
 #[derive(Debug, Default)]
 struct State {
     stored: HashSet<BlobHash>,
+    /// Asked for since [`Uploads::forget_unused`]: tasks that come next are likely to share them.
+    used: HashSet<BlobHash>,
     sending: HashSet<BlobHash>,
     bytes: usize,
     /// Why the last try of a chunk failed, and the count of failures.
@@ -59,8 +61,12 @@ impl Uploads {
 
     /// Whether a chunk is stored, or on its way.
     pub fn has(&self, hash: &BlobHash) -> bool {
-        let state = self.state.lock();
-        state.stored.contains(hash) || state.sending.contains(hash)
+        let mut state = self.state.lock();
+        let has = state.stored.contains(hash) || state.sending.contains(hash);
+        if has {
+            state.used.insert(*hash);
+        }
+        has
     }
 
     /// Frames and sends a chunk if there is room.
@@ -80,6 +86,7 @@ impl Uploads {
             }
             state.bytes += size;
             state.sending.insert(hash);
+            state.used.insert(hash);
         }
         self.runtime.spawn(Arc::clone(self).send(hash, chunk));
         Ok(())
@@ -149,6 +156,22 @@ impl Uploads {
     /// Why the store takes no chunks, where it is full or refuses them.
     pub fn trouble(&self) -> Option<Trouble> {
         self.state.lock().trouble.clone()
+    }
+
+    /// Forgets the chunks that nobody asked for since the last call. Returns those that are not forgotten.
+    pub fn forget_unused(&self) -> HashSet<BlobHash> {
+        let mut state = self.state.lock();
+        let used = std::mem::take(&mut state.used);
+        let State { stored, sending, .. } = &mut *state;
+        stored.retain(|hash| used.contains(hash));
+        stored.iter().chain(sending.iter()).copied().collect()
+    }
+
+    /// Forgets which chunks are stored, where somebody may delete them: each is created anew, if it is not there.
+    pub fn forget_stored(&self) {
+        let mut state = self.state.lock();
+        state.stored.clear();
+        state.used.clear();
     }
 
     /// Sends nothing more.

@@ -283,6 +283,13 @@ fn is_lost(error: &Error) -> bool {
     )
 }
 
+/// Says that nobody asks for what these tasks left any more. `TRUE` when what is shared must be packed anew.
+#[extendr]
+fn rs_forget(handle: Robj, ids: Vec<String>) -> Result<bool> {
+    let (client, ids) = (client(&handle)?, parse(&ids)?);
+    Ok(runtime::wait(async { client.forget_results(ids).await })??)
+}
+
 /// Near-live conditions that arrived: the ids of their tasks, and the conditions.
 #[extendr]
 fn rs_signals(handle: Robj) -> Result<List> {
@@ -313,5 +320,6 @@ extendr_module! {
     fn rs_known;
     fn rs_peek;
     fn rs_fetch;
+    fn rs_forget;
     fn rs_signals;
 }

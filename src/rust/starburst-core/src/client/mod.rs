@@ -17,6 +17,7 @@ mod fleet;
 mod lead;
 mod list;
 mod manage;
+mod read;
 mod submit;
 mod task_set;
 mod watch;
@@ -130,6 +131,7 @@ pub struct Client {
     uploads: Arc<Uploads>,
     batches: Arc<Batches>,
     ahead: Mutex<Ahead>,
+    read: Mutex<read::Read>,
     buffer: Mutex<Buffer>,
     board: Mutex<Board>,
     fleet: Mutex<Fleet>,
@@ -309,6 +311,7 @@ impl Client {
             uploads: Uploads::new(store(), keys.clone(), Arc::clone(&deps.clock)),
             batches: Batches::new(store(), keys.clone(), downloads),
             ahead: Mutex::default(),
+            read: Mutex::default(),
             deps,
             keys,
             id,

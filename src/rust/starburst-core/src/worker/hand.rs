@@ -13,6 +13,7 @@ use crate::{
     ids::PartId,
     launch::LogSpan,
     ledger::{Broken, Claim, FailureText},
+    manifest::Lifetime,
     mutation::{Rule, is_broken},
     results::ResultRef,
     segment::Part,
@@ -100,6 +101,11 @@ impl Worker {
                 }
                 Ok(false) => {
                     self.out_of_trouble();
+                    let manifest = self.manifest();
+                    if manifest.lifetime == Lifetime::Owned && manifest.pace.looks_are_free() {
+                        // Its client deletes what it has read.
+                        self.deps.uploads.forget_stored();
+                    }
                     return Ok(());
                 }
                 // The ledger went with its session: what is in hand is nobody's any more.
