@@ -220,6 +220,10 @@ test_that("a future with a function named like one of R gives what the code says
   local_plan(starburst, workers = 2, launch_type = "LOCAL")
   # Methods of generics, as R itself finds them in the global environment.
   left_out <- c("as.list.default", "Ops.numeric_version")
+  if (starburst:::has_backend_api()) {
+    # future from 1.40 on itself calls these by their bare names in the global environment, on every backend.
+    left_out <- c(left_out, "eval", "local", "new.env", "quote")
+  }
   names <- setdiff(names_of_r(), left_out)
   futures <- lapply(names, function(name) future::future(1 + 1, globals = mine(name)))
   values <- lapply(futures, function(f) tryCatch(future::value(f), error = conditionMessage))
