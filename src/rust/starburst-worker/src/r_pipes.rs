@@ -215,7 +215,7 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn what_was_said_before_nonsense_is_heard() {
         let (mut by_r, mut said) = reader().await;
-        by_r.write_all(&[frame(1, 1, b"first"), frame(9, 2, b"")].concat()).unwrap();
+        by_r.write_all(&[frame(1, 1, b"first"), frame(99, 2, b"")].concat()).unwrap();
         assert_eq!(numbers(&said.recv().await.unwrap().unwrap()), [1]);
         assert!(said.recv().await.unwrap().is_err());
         assert!(said.recv().await.is_none());
