@@ -258,7 +258,7 @@ forget <- function(f) {
   # Its value is in the future now. A failure to delete what is stored of it is no failure of the future.
   fleet <- fleet_of(f)
   if (!is.null(fleet$handle) && !isFALSE(rs_forget(fleet$handle, task))) {
-    # What futures share was packed before what nobody needed was deleted.
+    # The expression that futures share was packed before unused chunks were deleted.
     fleet$alike <- NULL
   }
 }

@@ -5,7 +5,7 @@ set -uo pipefail
 tarball=$1
 cd "$(dirname "$tarball")" || exit 1
 export _R_CHECK_FORCE_SUGGESTS_=false _R_CHECK_CRAN_INCOMING_=false NOT_CRAN=true
-# So many test files run at once: they wait more than they compute.
+# The number of test files at once: they wait more than they compute.
 export TESTTHAT_PARALLEL=TRUE TESTTHAT_CPUS=${TESTTHAT_CPUS:-4}
 R CMD check --no-manual --no-build-vignettes "$(basename "$tarball")" > check.out 2>&1
 status=$?

@@ -6,7 +6,7 @@ library=$(cd "$1" && pwd)
 cd "$(dirname "$0")/.." || exit 1
 export STARBURST_TEST_S3_PROGRAM=$PWD/target/debug/starburst-s3
 export R_LIBS=$library NOT_CRAN=true STARBURST_LARGE=
-# So many test files run at once: they wait more than they compute.
+# The number of test files at once: they wait more than they compute.
 export TESTTHAT_PARALLEL=TRUE TESTTHAT_CPUS=${TESTTHAT_CPUS:-4}
 # As in R CMD check, on a copy: testthat 3.1 takes snapshots away that other processes than its first have read.
 copy=$(mktemp -d)

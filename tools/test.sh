@@ -101,14 +101,14 @@ export STARBURST_MOTO_PYTHON=$work/python/bin/python
 export STARBURST_AWS_STANDIN=$PWD/target/debug/starburst-aws-standin
 # One set of features for every build: with another one the AWS SDK would be compiled again.
 features=(--features starburst-testkit/aws)
-# What makes the next build quick makes the first one slow.
+# Incremental compiling makes the next build quick and the first one slow.
 [ -d target/debug/incremental ] || export CARGO_INCREMENTAL=0
 
 step "rustfmt" cargo fmt --all --check
 step "short files" bash tools/short-files.sh
 step "stand-ins" cargo build --workspace --locked "${features[@]}" --bin starburst-s3 --bin starburst-aws-standin
 
-# What git has or would take, as it is in the working tree: the same that is checked here.
+# The files that git has or would take, as they are in the working tree: the same that are checked here.
 build() {
   rm -rf "$work/starburst" "$work"/starburst_*.tar.gz
   mkdir -p "$work/starburst" &&
@@ -153,7 +153,7 @@ begin "images of workers" after "R CMD check, current R" \
   "${as_root[@]}" bash tools/test-image.sh "$library" "$work/current-r/root"
 demo() {
   bash tools/demo-aws-standin.sh "$library" &&
-    # What the stand-ins were asked is checked against AWS's own models.
+    # The calls that the stand-ins got are checked against AWS's own models.
     "$work/python/bin/python" tools/permissions.py check target/demo-aws/record.jsonl
 }
 begin "demo on the stand-in for AWS" after "R tests on S3" demo

@@ -347,7 +347,7 @@ pub fn open(kind: Kind, key: &Key, object: &Bytes) -> Result<(Bytes, Bytes), Err
     Ok((body, object.slice(end..)))
 }
 
-/// What an object keeps of the key that it was written under.
+/// The hash of a key that objects written under it keep.
 fn binding(key: &Key) -> [u8; BINDING] {
     let mut binding = [0; BINDING];
     binding.copy_from_slice(&blake3::hash(key.as_str().as_bytes()).as_bytes()[..BINDING]);

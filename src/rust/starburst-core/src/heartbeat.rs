@@ -50,7 +50,7 @@ pub struct Trouble {
 }
 
 impl Trouble {
-    /// What is worth telling: that a store is full, or refuses to be written to. Other failures its client meets too.
+    /// The trouble that is worth telling: a store that is full, or refuses writes. A client meets other failures itself.
     pub(crate) fn of(error: &StoreError) -> Option<Self> {
         let denied = match error {
             StoreError::Full { .. } => false,
@@ -97,7 +97,7 @@ pub struct Heartbeat {
     /// The billed requests to the store that its process made.
     #[serde(default)]
     pub requests: Requests,
-    /// What keeps it from writing results; none while it can.
+    /// The reason why it cannot write results; none while it can.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trouble: Option<Trouble>,
     /// It refuses the session because the packages that it needs cannot be installed.

@@ -40,7 +40,7 @@ pub enum Rule {
     NoLateLedger,
     /// A ledger that was read and is gone is not taken for one that nobody has begun.
     GoneIsGone,
-    /// Who follows the segments does not pass over one that is not seen yet.
+    /// A follower of the segments does not pass over one that is not seen yet.
     TailStops,
     /// Running workers notice that tasks which had ended wait again.
     RetryNoticed,

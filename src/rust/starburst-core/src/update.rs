@@ -91,7 +91,7 @@ pub async fn read<T: Record>(store: &dyn Store, key: &Key) -> Result<Option<Vers
     }
 }
 
-/// What a ledger must be: read before it is changed, a copy of another one or an older one is an error.
+/// The identity that a ledger must have before it is changed: a copy of another one, or an older one, is an error.
 #[derive(Debug, Clone, Copy)]
 pub struct Shape {
     /// The mark of its segment.

@@ -19,7 +19,7 @@ use std::{
 const MAGIC: &[u8; 8] = b"SBDIRv1\n";
 const HEADER: usize = 24;
 
-/// Who may use a store's files.
+/// The users that may use a store's files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {
     /// Their owner.
@@ -29,7 +29,7 @@ pub(crate) enum Access {
 }
 
 impl Access {
-    /// What the store's folder says.
+    /// Reads it from the store's folder.
     pub(crate) fn of(root: &Path) -> io::Result<Self> {
         let group_writes = fs::metadata(root)?.mode() & 0o020 != 0;
         Ok(if group_writes { Self::Group } else { Self::Owner })

@@ -39,7 +39,7 @@ impl PrivateFolder {
         Ok(Self { folder, _lock: lock })
     }
 
-    /// Where it is.
+    /// Its path.
     pub fn path(&self) -> &Path {
         self.folder.path()
     }

@@ -29,7 +29,7 @@ const MARK: usize = 16;
 /// Bytes before the body of what R says.
 const HEADER: usize = MARK + 12;
 
-/// What each frame of one R begins with.
+/// The beginning and the end of each frame of one R.
 pub(crate) type Mark = [u8; MARK];
 
 /// What R said.
@@ -166,7 +166,7 @@ pub(crate) fn is_whole(bytes: &[u8], mark: &Mark) -> bool {
     let first = bytes.split_first_chunk::<HEADER>().filter(|(header, _)| header.starts_with(mark));
     first.is_some_and(|(header, body)| {
         let [what, _, len] = fields(*header);
-        // What follows a file's name, or a failure's text, is not here yet.
+        // The bytes behind a file's name, or a failure's text, are not here yet.
         let in_file = matches!(what, 6 | 7 | 9);
         let room = body.len().checked_sub(MARK);
         !in_file && usize::try_from(len).is_ok_and(|len| Some(len) <= room)
@@ -193,7 +193,7 @@ pub(crate) fn read_frame(
     }
 }
 
-/// What one frame holds.
+/// The content of one frame.
 enum One {
     Said(Said),
     Text(FailureText),

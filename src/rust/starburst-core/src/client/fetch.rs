@@ -46,7 +46,7 @@ pub struct Fetched {
     pub ran_ms: u64,
 }
 
-/// What cannot be read any more costs the task that it belongs to: the reason, in words.
+/// Makes the loss of a stored result the failure of its task: the reason, in words.
 fn readable<T>(read: Result<T, Error>) -> Result<Result<T, String>, Error> {
     match read {
         Ok(read) => Ok(Ok(read)),
@@ -68,7 +68,7 @@ pub struct Failed {
     pub label: Option<String>,
     /// The first class of its condition.
     pub class: Option<String>,
-    /// What broke around it, where that was it.
+    /// The failure around it, if its code did not fail itself.
     pub broken: Option<Broken>,
     /// Its message.
     pub message: String,

@@ -22,7 +22,7 @@ use std::{
 
 /// Deletes on the wire at once.
 const IN_FLIGHT: usize = 32;
-/// What was written into a session without a manifest stays for so long: a day is enough to notice.
+/// Objects of a session without a manifest stay for so long: a day is enough to notice.
 const SWEEP_GRACE: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long workers get to leave a session that is to be deleted.
 const LEAVE_LIMIT: Duration = Duration::from_secs(10);

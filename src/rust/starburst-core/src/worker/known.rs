@@ -1,11 +1,11 @@
-//! What a worker knows of one part.
+//! One part, as far as a worker knows it.
 use crate::{
     ledger::{Counts, Ledger},
     store::ETag,
     update::Versioned,
 };
 
-/// What is known of one part.
+/// One part, as far as it is known.
 #[derive(Debug)]
 pub(super) enum Known {
     /// Nobody seems to have claimed from it yet.

@@ -44,7 +44,7 @@ pub(super) struct Queue {
     pub(super) listed: BTreeMap<PartId, (ETag, bool)>,
     pub(super) parts: BTreeMap<PartId, Known>,
     loaded: Vec<(u64, Vec<Arc<Part>>)>,
-    /// What the ledgers of the parts must be.
+    /// The identities that the ledgers of the parts must have.
     shapes: BTreeMap<PartId, Shape>,
     damage: Option<String>,
     rank: u32,
