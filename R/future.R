@@ -72,16 +72,31 @@ strip_where <- function(f) {
 
 future_payload <- function(f, cpu) {
   carries_globals <- has_backend_api()
-  expression_of <- function(f) {
-    future::getExpression(f, immediateConditions = TRUE, mc.cores = as.integer(max(1, cpu)))
+  expression_of <- function(f, ...) {
+    future::getExpression(f, immediateConditions = TRUE, mc.cores = as.integer(max(1, cpu)), ...)
   }
-  expr <- if (carries_globals) expression_of(f) else legacy_expression(f, expression_of)
+  expr <- if (carries_globals) current_expression(f, expression_of) else legacy_expression(f, expression_of)
   immediate <- attr(f[["conditions"]], "immediateConditionClasses", exact = TRUE)
   if (is.null(immediate) || !carries_globals) {
     immediate <- getOption("future.relay.immediate", "immediateCondition")
   }
   globals <- if (!carries_globals) unclass(f[["globals"]])
   list(expr = expr, globals = globals, immediate = immediate)
+}
+
+# future from 1.40 on evaluates local(<the user's expression>) in the global environment, where globals of the user may
+# have the names of what local() calls.
+current_expression <- function(f, expression_of) {
+  covered <- intersect(names(f[["globals"]]), c("local", "eval", "quote", "new.env"))
+  if (length(covered) == 0L || isFALSE(f[["local"]])) {
+    return(expression_of(f))
+  }
+  written <- f[["expr"]]
+  f[["expr"]] <- local_below_base(bquote({
+    .(written)
+  }))
+  on.exit(assign("expr", written, envir = f))
+  expression_of(f, local = FALSE)
 }
 
 # So many futures in a row have the same expression before the next ones share it. What alternates is not shared: tasks

@@ -12,8 +12,11 @@ open_pipe <- function() {
   # The mark that the worker gave this R. Frames begin and end with it: a program that a task starts inherits the pipe, and
   # the worker does not take for an answer what such a program writes there.
   pipe$mark <- readBin(pipe$input, "integer", 4L)
+  the$pipe <- pipe
   pipe
 }
+
+own_connections <- function() c(the$pipe$input, the$pipe$output, the$output)
 
 open_output <- function(pipe) {
   pipe$output <- file("/dev/fd/4", open = "wb", raw = TRUE)

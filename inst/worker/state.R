@@ -14,6 +14,9 @@ remember_state <- function() {
   the$locale_by_category <- locale_by_category()
   the$umask <- Sys.umask(NA)
   the$namespaces <- loadedNamespaces()
+  the$connections <- getAllConnections()
+  the$callbacks <- getTaskCallbackNames()
+  the$hooks <- as.list(.userHooksEnv)
   remember_methods()
 }
 
@@ -32,6 +35,8 @@ restore_state <- function() {
     restores(restore_methods()),
     restores(restore_directories()),
     restores(restore_random()),
+    restores(restore_connections(keep_new = length(loaded) > 0L)),
+    restores(restore_callbacks(keep_new = length(loaded) > 0L)),
     restores(close_devices()),
     restores(remove_globals())
   )
@@ -199,6 +204,34 @@ restore_directories <- function() {
 
 # The kind of random numbers; the state itself is in the global environment and goes with it.
 restore_random <- function() RNGkind("default", "default", "default")
+
+# Closes the connections that the task left open, which would be used up after some hundred tasks.
+restore_connections <- function(keep_new) {
+  new <- setdiff(getAllConnections(), the$connections)
+  if (keep_new) {
+    the$connections <- c(the$connections, new)
+    return()
+  }
+  for (number in setdiff(new, own_connections())) {
+    try(close(getConnection(number)), silent = TRUE)
+  }
+}
+
+# Functions that R calls later: after top-level commands, and when a package is loaded or R ends.
+restore_callbacks <- function(keep_new) {
+  if (keep_new) {
+    the$callbacks <- getTaskCallbackNames()
+    the$hooks <- as.list(.userHooksEnv)
+    return()
+  }
+  for (name in setdiff(getTaskCallbackNames(), the$callbacks)) {
+    removeTaskCallback(name)
+  }
+  if (!identical(as.list(.userHooksEnv), the$hooks)) {
+    rm(list = names(.userHooksEnv), envir = .userHooksEnv)
+    list2env(the$hooks, envir = .userHooksEnv)
+  }
+}
 
 close_devices <- function() {
   if (grDevices::dev.cur() > 1L) {
