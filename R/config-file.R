@@ -18,6 +18,7 @@ stack_fields <- c(
   "log_group",
   "repository",
   "instance_profile",
+  "object_expiry_days",
   "instances"
 )
 

@@ -100,6 +100,9 @@ rs_price <- function(handle) .Call(wrap__rs_price, handle)
 # Tasks by state, from memory.
 rs_counts <- function(handle) .Call(wrap__rs_counts, handle)
 
+# When the session was made, in seconds since 1970.
+rs_created_at <- function(handle) .Call(wrap__rs_created_at, handle)
+
 # Every task in the order of submission.
 rs_tasks <- function(handle) .Call(wrap__rs_tasks, handle)
 

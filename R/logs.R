@@ -34,7 +34,7 @@ starburst_logs <- function(session_id = NULL, task_id = NULL, last_n = 50, regio
   check_string(region, "region", call, null = TRUE)
   check_number(last_n, "last_n", 1, 1e6, call, whole = TRUE)
   session_id <- session_id %||% latest_session(region, call)
-  handle <- attach_session(session_id, region, call)
+  handle <- attach_session(session_id, region, call)$handle
   on.exit(leave_quietly(handle))
   found <- if (is.null(task_id)) {
     session_logs(handle, region, last_n, call)

@@ -59,7 +59,9 @@
 #'   when `NULL`. Returns how many there were, invisibly.
 #' - `$scale(workers)` changes how many workers this R process starts.
 #' - `$extend(seconds = 3600)` lets the session live for at least this long from
-#'   now; never shortens. Returns when its workers stop (date-time), invisibly.
+#'   now; never shortens, and no longer than the bucket of a stack keeps objects
+#'   (`object_expiry_days` of [starburst_setup()], counted from when the session was
+#'   made). Returns when its workers stop (date-time), invisibly.
 #' - `$cleanup(stop_workers = TRUE, force = FALSE)` ends the session: no more
 #'   tasks; its workers, and no others, stop, at once or by themselves within
 #'   seconds. `force = TRUE` deletes the session with all its results, and
@@ -95,8 +97,9 @@ StarburstSession <- R6::R6Class(
   public = list(
     id = NULL,
 
-    initialize = function(handle) {
+    initialize = function(handle, life = NULL) {
       private$handle_ <- handle
+      private$life <- life
       private$values <- new.env(parent = emptyenv())
       self$id <- unwrap_native(rs_session_id(handle))
       reg.finalizer(private$values, function(values) leave_quietly(handle), onexit = TRUE)
@@ -161,7 +164,9 @@ StarburstSession <- R6::R6Class(
     extend = function(seconds = 3600) {
       call <- rlang::current_env()
       check_number(seconds, "seconds", 0, Inf, call)
-      deadline <- unwrap_native(rs_extend(private$handle(call), as.numeric(seconds)), call)
+      handle <- private$handle(call)
+      check_extension(handle, seconds, private$life, call)
+      deadline <- unwrap_native(rs_extend(handle, as.numeric(seconds)), call)
       invisible(as.POSIXct(deadline, origin = "1970-01-01"))
     },
 
@@ -239,6 +244,8 @@ StarburstSession <- R6::R6Class(
   ),
   private = list(
     handle_ = NULL,
+    # Seconds that an object of the session lives in its bucket; NULL for ever.
+    life = NULL,
     # Values already fetched, by task id.
     values = NULL,
     handle = function(call) {
@@ -257,6 +264,22 @@ StarburstSession <- R6::R6Class(
     }
   )
 )
+
+# A session's first objects are as old as it is, and go first.
+check_extension <- function(handle, seconds, life, call) {
+  if (is.null(life)) {
+    return(invisible())
+  }
+  left <- unwrap_native(rs_created_at(handle), call) + life - as.numeric(Sys.time())
+  if (seconds > left) {
+    allowed <- sprintf(
+      "at most %s: the bucket deletes the objects of this session %s after they were written",
+      fmt(max(0, floor(left))),
+      count_of(life / 86400, "day")
+    )
+    abort_input("seconds", describe(seconds), allowed, call)
+  }
+}
 
 # At R's end, and when a handle is collected: what was submitted gets into the store, and workers to it.
 leave_quietly <- function(handle) {

@@ -53,7 +53,8 @@
 #' @param session_timeout (number) Seconds without work after which a worker
 #'   leaves. Default 3600.
 #' @param absolute_timeout (number) Seconds after which the session's workers
-#'   stop, whatever they do. Default 86400. See `extend()`.
+#'   stop, whatever they do. Default 86400. At most as long as the bucket of the
+#'   stack keeps objects. See `extend()`.
 #' @param session_id (string) The id that `session$id` showed.
 #'
 #' @returns `starburst_session()` and `starburst_session_attach()`: a
@@ -117,7 +118,8 @@ starburst_session <- function(
 ) {
   given <- with_config(mget(launch_arguments), names(match.call())[-1L])
   settings <- check_settings(given, session_timeout, absolute_timeout)
-  StarburstSession$new(create_session(settings, detached = TRUE, call = rlang::current_env()))
+  handle <- create_session(settings, detached = TRUE, call = rlang::current_env())
+  StarburstSession$new(handle, settings$object_life)
 }
 
 #' @rdname starburst_session
@@ -125,7 +127,8 @@ starburst_session <- function(
 starburst_session_attach <- function(session_id, region = NULL) {
   check_string(session_id, "session_id", rlang::current_env())
   check_string(region, "region", rlang::current_env(), null = TRUE)
-  StarburstSession$new(attach_session(session_id, region, rlang::current_env()))
+  found <- attach_session(session_id, region, rlang::current_env())
+  StarburstSession$new(found$handle, found$life)
 }
 
 #' @rdname starburst_session

@@ -45,10 +45,31 @@ check_settings <- function(
     # Where nothing is set up, this says so before anything else is done. With future before 1.40 a worker evaluates
     # the plan of its client once more, and has no configuration.
     if (!on_worker()) {
-      account_settings(settings$region, call = call)
+      record <- account_settings(settings$region, call = call)
+      settings$object_life <- object_life(record)
+      settings$absolute_timeout <- within_object_life(settings$absolute_timeout, record, call)
     }
   }
   settings
+}
+
+# Seconds after which the stack's bucket deletes an object of a session. Without a word of the stack it is the default of
+# the template.
+object_life <- function(record) as.numeric(record$object_expiry_days %||% 30) * 86400
+
+# A session that outlived its objects would lose results, and then itself.
+within_object_life <- function(absolute_timeout, record, call) {
+  life <- object_life(record)
+  if (absolute_timeout > life && absolute_timeout != ten_years) {
+    allowed <- sprintf(
+      "at most %s seconds: the bucket of the stack `%s` deletes objects after %s, see `object_expiry_days` of `starburst_setup()`",
+      fmt(life),
+      record$stack,
+      count_of(life / 86400, "day")
+    )
+    abort_input("absolute_timeout", describe(absolute_timeout), allowed, call)
+  }
+  min(absolute_timeout, life)
 }
 
 # Whether this R evaluates the tasks of another one.

@@ -24,7 +24,7 @@ STACK = (FOLDER / "starburst.yaml").read_text()
 EC2 = (FOLDER / "starburst-ec2.yaml").read_text()
 OUTPUTS = {
     "Bucket", "Cluster", "Subnets", "SecurityGroup", "ExecutionRole", "TaskRole", "LogGroup", "Repository",
-    "InstanceProfile", "TemplateVersion",
+    "InstanceProfile", "ObjectExpiryDays", "TemplateVersion",
 }
 # A managed policy has at most this many characters, white space not counted (AWS, November 2026).
 POLICY_CHARACTERS = 6144

@@ -1,6 +1,6 @@
 # A stand-in for AWS that runs real workers, for the time of one test: ECS, quotas and S3, and a stack in them. The
 # program is named by STARBURST_AWS_STANDIN.
-local_ecs <- function(..., config = list(), scripts = NULL, env = parent.frame()) {
+local_ecs <- function(..., config = list(), stack = NULL, scripts = NULL, env = parent.frame()) {
   program <- Sys.getenv("STARBURST_AWS_STANDIN")
   skip_if(!file.exists(program), "STARBURST_AWS_STANDIN does not name the program that stands in for AWS")
   skip_on_s3("the stand-in has an S3 of its own, and these run on it already")
@@ -42,6 +42,7 @@ local_ecs <- function(..., config = list(), scripts = NULL, env = parent.frame()
   # The packages of the machine that runs the tests are not what its workers should install.
   withr::local_options(starburst.store = NULL, starburst.environment = "none", .local_envir = env)
   role <- function(name) paste0("arn:aws:iam::123456789012:role/starburst-", name)
+  more <- stack
   stack <- c(
     kind = "stack",
     stack = "starburst",
@@ -53,7 +54,8 @@ local_ecs <- function(..., config = list(), scripts = NULL, env = parent.frame()
     execution_role = role("execution"),
     task_role = role("task"),
     log_group = "starburst-logs",
-    repository = "123456789012.dkr.ecr.us-east-1.amazonaws.com/starburst-images"
+    repository = "123456789012.dkr.ecr.us-east-1.amazonaws.com/starburst-images",
+    more
   )
   file <- file.path(folder, "R", "starburst", "config.dcf")
   dir.create(dirname(file), recursive = TRUE)

@@ -82,6 +82,28 @@ test_that("a role that may not be passed is said in words", {
   expect_match(conditionMessage(cnd), "iam:PassRole", fixed = TRUE)
 })
 
+test_that("no session outlives the objects of its bucket", {
+  aws <- local_ecs(stack = c(object_expiry_days = "2"))
+  refused <- expect_error(
+    starburst_session(workers = 1, absolute_timeout = 2 * 86400 + 1),
+    class = "starburst_error_invalid_input"
+  )
+  expect_identical(refused$arg, "absolute_timeout")
+  session <- suppressMessages(starburst_session(workers = 1, absolute_timeout = 2 * 86400))
+  for (known in list(session, starburst_session_attach(session$id))) {
+    refused <- expect_error(known$extend(2 * 86400 + 1), class = "starburst_error_invalid_input")
+    expect_identical(refused$arg, "seconds")
+    expect_match(conditionMessage(refused), "2 days", fixed = TRUE)
+    expect_no_error(known$extend(86400))
+  }
+  session$cleanup(force = TRUE)
+  plan <- starburst:::check_settings(starburst:::with_config(
+    lapply(formals(starburst)[starburst:::launch_arguments], eval),
+    character()
+  ))
+  expect_identical(plan$absolute_timeout, 2 * 86400)
+})
+
 test_that("expired credentials are said in words", {
   aws <- local_ecs()
   cnd <- refused_launch(aws, fault = "expired-token", operation = "RunTask")

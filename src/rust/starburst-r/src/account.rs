@@ -32,7 +32,7 @@ pub(crate) fn open(access: &List) -> Result<Account> {
 
 /// What a stack tells of itself, under the names of R's configuration.
 pub(crate) fn record(outputs: &StackOutputs) -> Vec<(&'static str, String)> {
-    vec![
+    let mut known = vec![
         ("bucket", outputs.bucket.clone()),
         ("cluster", outputs.cluster.clone()),
         ("subnets", outputs.subnets.join(",")),
@@ -42,7 +42,9 @@ pub(crate) fn record(outputs: &StackOutputs) -> Vec<(&'static str, String)> {
         ("log_group", outputs.log_group.clone()),
         ("repository", outputs.repository.clone()),
         ("instance_profile", outputs.instance_profile.clone()),
-    ]
+    ];
+    known.extend(outputs.object_expiry_days.map(|days| ("object_expiry_days", days.to_string())));
+    known
 }
 
 /// The limit that workers of a launch type count against.

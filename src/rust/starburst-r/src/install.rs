@@ -84,6 +84,7 @@ fn rs_setup_instances(
         log_group: get("log_group"),
         repository: get("repository"),
         instance_profile: get("instance_profile"),
+        object_expiry_days: None,
         template_version: String::new(),
     };
     let (stack, template, most) = (get("stack"), template.to_owned(), most as u32);

@@ -78,6 +78,12 @@ fn rs_counts(handle: Robj) -> Result<List> {
     Ok(convert::counts(&client(&handle)?.summary()))
 }
 
+/// When the session was made, in seconds since 1970.
+#[extendr]
+fn rs_created_at(handle: Robj) -> Result<f64> {
+    Ok(convert::seconds(client(&handle)?.manifest().created_at))
+}
+
 /// Every task in the order of submission.
 #[extendr]
 fn rs_tasks(handle: Robj) -> Result<List> {
@@ -263,6 +269,7 @@ extendr_module! {
     fn rs_cost_alert;
     fn rs_price;
     fn rs_counts;
+    fn rs_created_at;
     fn rs_tasks;
     fn rs_refresh;
     fn rs_engage;

@@ -22,6 +22,8 @@ pub struct StackOutputs {
     pub repository: String,
     /// The ARN of the instance profile for workers on EC2.
     pub instance_profile: String,
+    /// Days after which objects of sessions are deleted; templates before version 2 do not say it.
+    pub object_expiry_days: Option<u32>,
     /// The version of the template.
     pub template_version: String,
 }
@@ -52,6 +54,7 @@ impl StackOutputs {
             log_group: text("LogGroup")?,
             repository: text("Repository")?,
             instance_profile: text("InstanceProfile")?,
+            object_expiry_days: stack.outputs.get("ObjectExpiryDays").and_then(|days| days.parse().ok()),
             template_version: text("TemplateVersion")?,
         })
     }

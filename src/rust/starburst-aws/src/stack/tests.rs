@@ -19,7 +19,7 @@ fn stack(outputs: &[(&str, &str)]) -> Stack {
     Stack::read(&Xml::parse(text.as_bytes()).unwrap().children[0]).unwrap()
 }
 
-const ALL: [(&str, &str); 10] = [
+const ALL: [(&str, &str); 11] = [
     ("Bucket", "b"),
     ("Cluster", "c"),
     ("Subnets", "subnet-1, subnet-2"),
@@ -29,6 +29,7 @@ const ALL: [(&str, &str); 10] = [
     ("LogGroup", "l"),
     ("Repository", "r"),
     ("InstanceProfile", "arn:i"),
+    ("ObjectExpiryDays", "45"),
     ("TemplateVersion", "3"),
 ];
 
@@ -39,6 +40,7 @@ fn the_outputs_are_the_configuration() {
     assert_eq!(stack.parameters["VpcId"], "");
     let outputs = StackOutputs::read(&stack).unwrap();
     assert_eq!(outputs.subnets, ["subnet-1", "subnet-2"]);
+    assert_eq!(outputs.object_expiry_days, Some(45));
     assert_eq!((outputs.bucket.as_str(), outputs.instance_profile.as_str()), ("b", "arn:i"));
 }
 
