@@ -15,6 +15,8 @@
 /* From here on it is worth a call of the system to make memory ready before it is read into. */
 #define LARGE 32768
 #define MESSAGE 1024
+/* Lists within each other that a task's answer is made of, down to the user's own value. */
+#define LISTS 2
 
 typedef int (*write_fn)(void *sink, const uint8_t *bytes, size_t count);
 /* The next bytes, which stay where they are until the next call; none at the end, and after an error. */
@@ -149,6 +151,14 @@ static SEXP serialize_body(void *data) {
   return R_NilValue;
 }
 
+/* A promise runs its code as soon as R looks at it, which for an element of a list is when it is taken out. R itself
+ * writes promises only into environments. */
+static void refuse_promises(SEXP value, int depth) {
+  if (TYPEOF(value) == PROMSXP) Rf_error("it holds a promise, which would run code of whoever wrote it");
+  if (TYPEOF(value) != VECSXP || depth == 0) return;
+  for (R_xlen_t i = 0; i < XLENGTH(value); i++) refuse_promises(VECTOR_ELT(value, i), depth - 1);
+}
+
 static SEXP unserialize_body(void *data) {
   stream *s = data;
   for (R_xlen_t i = 0; i < XLENGTH(s->list); i++) {
@@ -158,6 +168,7 @@ static SEXP unserialize_body(void *data) {
     R_InitInPStream(&st, (R_pstream_data_t)s, R_pstream_any_format, in_char, in_bytes, NULL,
                     R_NilValue);
     SET_VECTOR_ELT(s->list, i, R_Unserialize(&st));
+    refuse_promises(VECTOR_ELT(s->list, i), LISTS);
   }
   return R_NilValue;
 }

@@ -128,3 +128,18 @@ test_that("a vector of more than 2^31 bytes travels", {
   # Neither of the two was in the worker binary whole.
   expect_lt(peak_memory(worker_pids(session$id)), 400)
 })
+
+test_that("a promise in a stream is refused and does not run", {
+  # A list of one promise: flags with a mark for its environment, the global environment, no value yet, the code.
+  header <- serialize(list(NULL), NULL, version = 2)[1:22]
+  code <- serialize(quote(assign("sb_ran", TRUE, envir = globalenv())), NULL, version = 2)[-(1:14)]
+  mark <- function(type) as.raw(c(0L, 0L, type %/% 256L, type %% 256L))
+  withr::defer(suppressWarnings(rm("sb_ran", envir = globalenv())))
+  forged <- unserialize(c(header, mark(5L + 1024L), mark(253L), mark(252L), code))
+  for (value in list(forged, list(value = forged))) {
+    refused <- starburst:::rs_round_trip(value)
+    expect_s3_class(refused, "extendr_error")
+    expect_match(refused$value$message, "promise")
+  }
+  expect_false(exists("sb_ran", envir = globalenv()))
+})
