@@ -25,6 +25,7 @@ new_fleet <- function(settings) {
 
 # `packages` and `code` are those of the first task, and looked at only for a session with an environment of its own.
 fleet_handle <- function(fleet, packages = NULL, code = NULL) {
+  fleet_renew(fleet)
   if (is.null(fleet$handle)) {
     call <- quote(plan(starburst))
     fleet$handle <- create_session(fleet$settings, detached = FALSE, call, packages, code)
@@ -32,6 +33,20 @@ fleet_handle <- function(fleet, packages = NULL, code = NULL) {
     reg.finalizer(fleet, function(fleet) fleet_stop(fleet, keep = FALSE), onexit = TRUE)
   }
   fleet$handle
+}
+
+# A session remembers each of its tasks, about a kilobyte in memory and on disk. A plan or cluster on this machine that has
+# had as many as `the$renew_after` goes on in a new session, once nothing of the old one is open or unread. On AWS it stays:
+# new workers would cost minutes, and a session's ceiling of costs is its own.
+fleet_renew <- function(fleet) {
+  if (is.null(fleet$handle) || fleet$settings$launch_type != "LOCAL" || length(fleet$futures) > 0L) {
+    return(invisible(FALSE))
+  }
+  counts <- rs_counts(fleet$handle)
+  if (is.null(counts$total) || counts$total < the$renew_after || counts$pending + counts$running > 0) {
+    return(invisible(FALSE))
+  }
+  fleet_stop(fleet)
 }
 
 fleet_free <- function(fleet) {

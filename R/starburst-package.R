@@ -15,6 +15,8 @@ the$plan_settings <- NULL
 # The code around the expression of the last future, as it was and with its functions qualified (R/future-legacy.R).
 the$code_around <- NULL
 the$qualified_around <- NULL
+# After this many tasks a plan or cluster on this machine goes on in a new session (R/fleet.R).
+the$renew_after <- 100000
 # Whether a task callback looks for plans that are over (R/future-legacy.R).
 the$watching <- FALSE
 # What was said of all workers (R/wait.R).

@@ -395,3 +395,29 @@ test_that("what was read of a plan on this machine does not stay on its disk, an
     identical(future::value(future::future(shared[1:2])), shared[1:2]) && kept() < 20
   })
 })
+
+test_that("a plan on this machine goes on in a new session after many tasks, and leaves nothing of the old one", {
+  store <- local_store()
+  the <- starburst:::the
+  before <- the$renew_after
+  the$renew_after <- 20
+  withr::defer(the$renew_after <- before)
+  local_plan(starburst, workers = 2, launch_type = "LOCAL")
+  values <- NULL
+  sessions <- character()
+  for (round in 1:6) {
+    futures <- lapply(1:10, function(i) future::future(i + round))
+    values <- c(values, lapply(futures, future::value))
+    sessions <- c(sessions, store_sessions(store))
+  }
+  expect_identical(values, as.list(outer(1:10, 1:6, `+`)))
+  # One at a time, and each for two rounds.
+  expect_length(sessions, 6)
+  expect_length(unique(sessions), 3)
+  # With a future that was not read, the session stays.
+  kept <- future::future("unread")
+  last <- store_sessions(store)
+  more <- lapply(1:30, function(i) future::value(future::future(i)))
+  expect_identical(store_sessions(store), last)
+  expect_identical(future::value(kept), "unread")
+})
