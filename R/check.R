@@ -37,6 +37,7 @@ is_number <- function(x) {
 }
 
 check_number <- function(x, arg, min, max, call, whole = FALSE, null = FALSE) {
+  x <- given(x, arg, call)
   if (null && is.null(x)) {
     return(NULL)
   }
@@ -56,6 +57,7 @@ check_number <- function(x, arg, min, max, call, whole = FALSE, null = FALSE) {
 fmt <- function(x) format(x, big.mark = ",", scientific = FALSE, trim = TRUE)
 
 check_flag <- function(x, arg, call) {
+  x <- given(x, arg, call)
   if (!is.logical(x) || length(x) != 1L || is.na(x)) {
     abort_input(arg, describe(x), "TRUE or FALSE", call)
   }
@@ -63,6 +65,7 @@ check_flag <- function(x, arg, call) {
 }
 
 check_string <- function(x, arg, call, null = FALSE) {
+  x <- given(x, arg, call)
   if (null && is.null(x)) {
     return(NULL)
   }
@@ -73,7 +76,7 @@ check_string <- function(x, arg, call, null = FALSE) {
 }
 
 check_choice <- function(x, arg, choices, call) {
-  check_string(x, arg, call)
+  x <- check_string(x, arg, call)
   found <- match(toupper(x), choices)
   if (is.na(found)) {
     allowed <- paste0("one of ", paste0("\"", choices, "\"", collapse = ", "), " (any case)")
@@ -83,6 +86,7 @@ check_choice <- function(x, arg, choices, call) {
 }
 
 check_characters <- function(x, arg, call, null = TRUE) {
+  x <- given(x, arg, call)
   if (null && is.null(x)) {
     return(NULL)
   }
@@ -93,6 +97,7 @@ check_characters <- function(x, arg, call, null = TRUE) {
 }
 
 check_ids <- function(ids, arg, call) {
+  ids <- given(ids, arg, call)
   if (!is.character(ids) || anyNA(ids)) {
     abort_input(arg, describe(ids), "task ids as `submit()` returned them", call)
   }
@@ -101,6 +106,7 @@ check_ids <- function(ids, arg, call) {
 
 # `workers` may be a function, as everywhere in the future framework.
 check_workers <- function(workers, call) {
+  workers <- given(workers, "workers", call)
   if (is.function(workers)) {
     workers <- workers()
   }
@@ -174,4 +180,37 @@ memory_gb <- function(memory, call) {
     abort_input("memory", describe(memory), allowed, call)
   }
   as.numeric(parts[[2]]) / if (parts[[3]] == "MB") 1024 else 1
+}
+
+# What goes to `.f` because no argument has that name, and is close to one that has: a slip, unless `.f` itself has an
+# argument of that name.
+refuse_near_misses <- function(names, known, .f, call) {
+  own <- if (is.function(.f)) names(formals(args(.f)))
+  for (name in setdiff(names, c("", own))) {
+    meant <- nearest(name, known)
+    if (!is.null(meant)) {
+      starburst_abort(
+        c(
+          sprintf("`%s` is no argument of this call, and `%s` is", name, meant),
+          i = sprintf("write `%s`; or, if `%s` is for `.f`, give `.f` an argument of that name", meant, name)
+        ),
+        kind = "invalid_input",
+        arg = name,
+        call = call
+      )
+    }
+  }
+}
+
+# The known name that a slip of the pen makes into this one, or NULL.
+nearest <- function(name, known) {
+  plain <- function(x) gsub("[._]", "", tolower(x))
+  away <- drop(utils::adist(plain(name), plain(known)))
+  # Short names are close to everything: of these only a plural counts.
+  letters <- nchar(plain(known))
+  sorted <- function(x) vapply(strsplit(x, ""), function(x) paste(sort(x), collapse = ""), "")
+  swapped <- sorted(plain(name)) == sorted(plain(known))
+  plural <- plain(name) == paste0(plain(known), "s")
+  close <- which(away <= (letters >= 5L) + (letters >= 9L) | swapped | plural)
+  if (length(close)) known[[close[[which.min(away[close])]]]]
 }

@@ -56,11 +56,17 @@ StarburstCluster <- R6::R6Class(
     ) {
       call <- rlang::current_env()
       envir <- parent.frame()
+      elements <- elements_of(.x, call)
+      check_map(.f, .progress, .seed, .on_error, call)
+      refuse_near_misses(...names(), map_arguments, .f, call)
+      if (length(elements) == 0L) {
+        return(elements)
+      }
       code <- function() gather_function(as_function(.f, call), list(...), envir, .globals, .packages, call)
       handle <- private$handle(call, .packages, code())
       run_map(
         handle,
-        .x,
+        elements,
         .f,
         list(...),
         .progress,
@@ -74,12 +80,13 @@ StarburstCluster <- R6::R6Class(
     },
     estimate_cost = function(seconds) {
       check_number(seconds, "seconds", 0, Inf, rlang::current_env())
-      each <- unwrap_native(rs_price(private$handle(rlang::current_env())))
+      each <- unwrap_native(rs_price(private$handle(rlang::current_env())), rlang::current_env())
       private$fleet$settings$workers * each * seconds / 3600
     },
     status = function() {
-      handle <- private$handle(rlang::current_env())
-      session_status(handle, unwrap_native(rs_session_id(handle)))
+      call <- rlang::current_env()
+      handle <- private$handle(call)
+      session_status(handle, unwrap_native(rs_session_id(handle), call), call)
     },
     shutdown = function() {
       private$closed <- TRUE
@@ -116,7 +123,7 @@ StarburstCluster <- R6::R6Class(
           call = call
         )
       }
-      fleet_handle(private$fleet, packages, code)
+      fleet_handle(private$fleet, packages, code, call)
     }
   )
 )

@@ -1,11 +1,7 @@
 # Submitting maps, collecting results, and looking at tasks: the work behind the session's methods.
 
 # Submits the elements; returns them as a set of tasks, which for a million is as small as for one.
-submit_map <- function(handle, .x, .f, args, packages, globals, seed, envir, call) {
-  if (!is.atomic(.x) && !is.list(.x) && !is.expression(.x) || is.null(.x)) {
-    abort_input(".x", describe(.x), "a vector or a list", call)
-  }
-  elements <- as.list(.x)
+submit_map <- function(handle, elements, .f, args, packages, globals, seed, envir, call) {
   fun <- as_function(.f, call)
   seed <- check_seed(seed, ".seed", call)
   shared <- gather_function(fun, args, envir, globals, packages, call)
@@ -96,7 +92,7 @@ fetch_tasks <- function(handle, ids, cache, call) {
   values
 }
 
-session_errors <- function(handle, call = rlang::caller_env()) {
+session_errors <- function(handle, call) {
   unwrap_native(rs_refresh(handle), call)
   failed <- as.data.frame(unwrap_native(rs_failures(handle, Inf), call))
   broken <- c(worker_lost = "worker_lost", timeout = "timeout", unreadable = "data")

@@ -47,4 +47,31 @@ abort_input <- function(arg, given, allowed, call = rlang::caller_env()) {
   )
 }
 
+# The value of an argument of the user's call. One that is missing, or whose code fails, is told as that call's error, and
+# not as one of the function here that looks at it first.
+given <- function(x, arg, call) {
+  if (missing(x)) {
+    starburst_abort(
+      c(sprintf("`%s` is missing", arg), i = sprintf("give it: the call has no default for `%s`", arg)),
+      kind = "invalid_input",
+      arg = arg,
+      call = call
+    )
+  }
+  withCallingHandlers(x, error = function(cnd) {
+    at <- conditionCall(cnd)
+    # Of code that the user did not put into a function.
+    if (
+      is.call(at) &&
+        (identical(at[[1L]], quote(withCallingHandlers)) || identical(at, quote(eval(written, envir))))
+    ) {
+      cnd["call"] <- list(call_of(call))
+      stop(cnd)
+    }
+  })
+}
+
+# The user's call, from the frame that it made.
+call_of <- function(call) if (is.environment(call)) rlang::frame_call(call) else call
+
 is_quiet <- function() isTRUE(getOption("starburst.quiet", FALSE))

@@ -24,10 +24,9 @@ new_fleet <- function(settings) {
 }
 
 # `packages` and `code` are those of the first task, and looked at only for a session with an environment of its own.
-fleet_handle <- function(fleet, packages = NULL, code = NULL) {
+fleet_handle <- function(fleet, packages = NULL, code = NULL, call = quote(plan(starburst))) {
   fleet_renew(fleet)
   if (is.null(fleet$handle)) {
-    call <- quote(plan(starburst))
     fleet$handle <- create_session(fleet$settings, detached = FALSE, call, packages, code)
     # R runs finalizers newest first: registered after the handle was made, this one still finds it.
     reg.finalizer(fleet, function(fleet) fleet_stop(fleet, keep = FALSE), onexit = TRUE)

@@ -61,6 +61,7 @@ travels_with <- function(name, fun) {
 }
 
 as_function <- function(.f, call) {
+  .f <- given(.f, ".f", call)
   tryCatch(rlang::as_function(.f), error = function(cnd) {
     abort_input(".f", describe(.f), "a function, the name of one, or a formula such as ~ .x + 1", call)
   })
@@ -68,10 +69,13 @@ as_function <- function(.f, call) {
 
 # An expression as the user meant it: written in place, or a language object by name or by quote().
 capture_expression <- function(written, envir, call) {
+  if (identical(written, quote(expr = ))) {
+    given(, "expr", call)
+  }
   if (is.call(written) && !evaluates_to_language(written, envir)) {
     return(written)
   }
-  value <- if (is.call(written) || is.name(written)) eval(written, envir) else written
+  value <- if (is.call(written) || is.name(written)) given(eval(written, envir), "expr", call) else written
   if (is.expression(value) && length(value) == 1L) {
     value <- value[[1]]
   }

@@ -75,18 +75,20 @@ starburst_map <- function(
   .globals = TRUE
 ) {
   call <- rlang::current_env()
+  elements <- elements_of(.x, call)
+  check_map(.f, .progress, .seed, .on_error, call)
+  refuse_near_misses(...names(), c(launch_arguments, map_arguments), .f, call)
   settings <- check_settings(with_config(mget(launch_arguments), names(match.call())[-1L]))
-  check_map(.x, .f, .progress, .seed, .on_error, call)
-  if (length(.x) == 0L) {
-    return(rlang::set_names(list(), names(.x)))
+  if (length(elements) == 0L) {
+    return(elements)
   }
   fleet <- new_fleet(settings)
   on.exit(fleet_stop(fleet))
   envir <- parent.frame()
   code <- function() gather_function(as_function(.f, call), list(...), envir, .globals, .packages, call)
   run_map(
-    fleet_handle(fleet, .packages, code()),
-    .x,
+    fleet_handle(fleet, .packages, code(), call),
+    elements,
     .f,
     list(...),
     .progress,
@@ -99,7 +101,24 @@ starburst_map <- function(
   )
 }
 
-check_map <- function(.x, .f, .progress, .seed, .on_error, call) {
+# The arguments of a map itself.
+map_arguments <- c(".progress", ".seed", ".on_error", ".packages", ".globals")
+
+# The elements of `.x`, as lapply() takes them: those of an object by its own as.list(), so that dates and factors keep their
+# class and data frames give their columns.
+elements_of <- function(.x, call) {
+  .x <- given(.x, ".x", call)
+  if (is.vector(.x) && !is.object(.x)) {
+    return(as.list(.x))
+  }
+  made <- if (!is.function(.x) && !is.name(.x)) tryCatch(as.list(.x), error = function(cnd) NULL)
+  if (is.null(made)) {
+    abort_input(".x", describe(.x), "a vector, a list, or an object that as.list() makes a list of", call)
+  }
+  made
+}
+
+check_map <- function(.f, .progress, .seed, .on_error, call) {
   check_flag(.progress, ".progress", call)
   check_seed(.seed, ".seed", call)
   as_function(.f, call)
@@ -108,24 +127,20 @@ check_map <- function(.x, .f, .progress, .seed, .on_error, call) {
   }
 }
 
-run_map <- function(handle, .x, .f, args, progress, seed, on_error, packages, globals, envir, call) {
-  check_map(.x, .f, progress, seed, on_error, call)
-  if (length(.x) == 0L) {
-    return(rlang::set_names(list(), names(.x)))
-  }
-  tasks <- submit_map(handle, .x, .f, args, packages, globals, seed, envir, call)
+run_map <- function(handle, elements, .f, args, progress, seed, on_error, packages, globals, envir, call) {
+  tasks <- submit_map(handle, elements, .f, args, packages, globals, seed, envir, call)
   finished <- FALSE
   # Left early, by Ctrl-C or by an error: what has not ended is not wanted any more.
   on.exit(if (!finished && rs_session_is_live(handle)) rs_cancel(handle, task_ids(tasks)))
-  elements <- gather_elements(handle, tasks, call)
-  wait_for_tasks(handle, tasks, Inf, progress, call, elements$take)
+  gathered <- gather_elements(handle, tasks, call)
+  wait_for_tasks(handle, tasks, Inf, progress, call, gathered$take)
   finished <- TRUE
-  elements$take_rest()
+  gathered$take_rest()
   rs_forget(handle, task_ids(tasks))
-  results <- elements$results()
-  names(results) <- names(.x)
-  if (!is.na(elements$failed()) && tolower(on_error[[1]]) == "stop") {
-    raise_element(results, elements$failed(), call)
+  results <- gathered$results()
+  names(results) <- names(elements)
+  if (!is.na(gathered$failed()) && tolower(on_error[[1]]) == "stop") {
+    raise_element(results, gathered$failed(), call)
   }
   results
 }
@@ -184,32 +199,44 @@ gather_elements <- function(handle, tasks, call) {
 raise_element <- function(results, i, call) {
   cnd <- results[[i]]
   failed <- sum(vapply(results, function(x) inherits(x, "condition") && isTRUE(x$error), NA))
-  message <- c(
-    sprintf("element %d failed: %s", i, message_of(cnd)),
-    if (failed > 1L) c(x = sprintf("%s elements failed in all", fmt(failed))),
+  more <- c(
+    x = if (failed > 1L) sprintf("%s elements failed in all", fmt(failed)),
     i = "the other values are not lost: `rlang::last_error()$last_results()`, or `.on_error = \"collect\"`"
   )
-  # The user's classes with the fields their methods expect; the rest is abort()'s own.
-  own <- c(
-    "message",
-    "call",
-    "parent",
-    "trace",
-    "rlang",
-    "use_cli_format",
-    "task_id",
-    "last_results",
-    "index"
-  )
-  fields <- unclass(cnd)[setdiff(names(cnd), own)]
-  rlang::abort(
-    message,
+  raised <- rlang::error_cnd(
     class = setdiff(class(cnd), c("rlang_error", "error", "condition")),
-    !!!fields,
-    parent = cnd,
-    index = i,
-    task_id = cnd$task_id,
-    last_results = function() results,
-    call = call
+    message = paste0(
+      sprintf("element %d failed: %s\n", i, message_of(cnd)),
+      rlang::format_error_bullets(more)
+    ),
+    call = call,
+    parent = for_rlang(cnd)
   )
+  # The user's classes with the fields that their methods expect; never by arguments, which fields could be taken for.
+  for (field in setdiff(names(cnd), rlang_fields)) {
+    raised[field] <- cnd[field]
+  }
+  raised$index <- i
+  raised$last_results <- function() results
+  rlang::cnd_signal(raised)
+}
+
+# The fields that rlang looks for in a condition, with `$`: it would take the user's `trace_id` for its own `trace`.
+rlang_fields <- c(
+  "message",
+  "call",
+  "parent",
+  "trace",
+  "body",
+  "header",
+  "footer",
+  "rlang",
+  "use_cli_format",
+  "internal"
+)
+
+for_rlang <- function(cnd) {
+  absent <- setdiff(rlang_fields, names(cnd))
+  cnd[absent] <- list(NULL)
+  cnd
 }

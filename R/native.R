@@ -41,7 +41,7 @@ next_step <- function(kind) {
     not_found = "`starburst_list_sessions()` shows the sessions there are",
     permission = "choose a store you may write to: `options(starburst.store = )`",
     unauthenticated = "sign in to AWS, or set `AWS_PROFILE`",
-    unavailable = "nothing that was submitted is lost; put it right and try again",
+    unavailable = "nothing that is stored is lost; try again once it can be reached",
     closed = "results that are there can be collected; for new work open a session with `starburst_session()`",
     environment = "put it right and make a new session; where only the image of the workers changed, call `starburst_rebuild_environment()` first",
     worker_lost = "the log of a worker is shown by `$logs(id)`; memory is the usual cause",

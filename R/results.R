@@ -16,7 +16,7 @@ task_condition <- function(left, id) {
     own <- class(cnd)
     at <- match("error", own, nomatch = length(own) + 1L)
     class(cnd) <- append(own, task_classes("task_failed"), after = at - 1L)
-    cnd$trace_calls <- left$value$trace
+    cnd$task_calls <- left$value$trace
   }
   cnd[["message"]] <- message_of(cnd)
   cnd$error <- TRUE

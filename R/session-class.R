@@ -125,17 +125,33 @@ StarburstSession <- R6::R6Class(
 
     map = function(.x, .f, ..., .packages = NULL, .globals = TRUE, .seed = TRUE) {
       call <- rlang::current_env()
-      handle <- private$handle(call)
-      task_ids(submit_map(handle, .x, .f, list(...), .packages, .globals, .seed, parent.frame(), call))
+      elements <- elements_of(.x, call)
+      fun <- as_function(.f, call)
+      refuse_near_misses(...names(), setdiff(map_arguments, c(".progress", ".on_error")), fun, call)
+      envir <- parent.frame()
+      tasks <- submit_map(
+        private$handle(call),
+        elements,
+        fun,
+        list(...),
+        .packages,
+        .globals,
+        .seed,
+        envir,
+        call
+      )
+      invisible(task_ids(tasks))
     },
 
     flush = function() {
-      unwrap_native(rs_flush(private$handle(rlang::current_env())))
+      call <- rlang::current_env()
+      unwrap_native(rs_flush(private$handle(call)), call)
       invisible(self)
     },
 
     status = function() {
-      session_status(private$handle(rlang::current_env()), self$id)
+      call <- rlang::current_env()
+      session_status(private$handle(call), self$id, call)
     },
 
     collect = function(ids = NULL, wait = FALSE, timeout = 3600, progress = interactive()) {
@@ -211,7 +227,8 @@ StarburstSession <- R6::R6Class(
     },
 
     errors = function() {
-      session_errors(private$handle(rlang::current_env()))
+      call <- rlang::current_env()
+      session_errors(private$handle(call), call)
     },
 
     logs = function(id) {

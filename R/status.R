@@ -1,8 +1,8 @@
 # The status of a session, and how it is printed.
 
-session_status <- function(handle, id) {
-  unwrap_native(rs_flush(handle))
-  raw <- unwrap_native(rs_status(handle, TRUE))
+session_status <- function(handle, id, call) {
+  unwrap_native(rs_flush(handle), call)
+  raw <- unwrap_native(rs_status(handle, TRUE), call)
   status <- c(
     raw$counts,
     list(
@@ -16,7 +16,7 @@ session_status <- function(handle, id) {
       cost_per_hour = raw$cost_per_hour
     )
   )
-  status <- c(status, pace_of(status), list(recent_errors = recent_errors(handle)))
+  status <- c(status, pace_of(status), list(recent_errors = recent_errors(handle, call)))
   structure(status, class = "StarburstSessionStatus")
 }
 
@@ -28,8 +28,8 @@ pace_of <- function(status) {
 }
 
 # The messages of the last three tasks that failed, by task id.
-recent_errors <- function(handle) {
-  failed <- unwrap_native(rs_failures(handle, 3))
+recent_errors <- function(handle, call) {
+  failed <- unwrap_native(rs_failures(handle, 3), call)
   rlang::set_names(failed$message, failed$task_id)
 }
 

@@ -3,45 +3,42 @@
 step_ms <- 100
 
 # Waits until done() is true, or for `timeout` seconds. Returns whether it is.
-wait_until <- function(handle, done, timeout = Inf, tick = NULL, call = rlang::caller_env()) {
+wait_until <- function(handle, done, timeout = Inf, call = rlang::caller_env()) {
   start <- proc.time()[["elapsed"]]
   unwrap_native(rs_engage(handle), call)
   packages <- follow_environment(handle)
   on.exit(packages$close())
   seen <- -1
   repeat {
-    relay_signals(handle)
+    relay_signals(handle, call)
     if (done()) {
-      relay_signals(handle)
+      relay_signals(handle, call)
       # Workers may have been quick: what is to be said of their packages is said before this is over.
       packages$update(look = TRUE)
       return(TRUE)
     }
     unwrap_native(rs_check(handle), call)
-    relay_cost(handle)
+    relay_cost(handle, call)
     packages$update()
     left <- timeout - (proc.time()[["elapsed"]] - start)
     if (left <= 0) {
       return(FALSE)
     }
     seen <- unwrap_native(rs_wait(handle, seen, min(step_ms, left * 1000)), call)
-    if (!is.null(tick)) {
-      tick()
-    }
   }
 }
 
 # Signals conditions that running tasks sent ahead of their results.
-relay_signals <- function(handle) {
-  signals <- unwrap_native(rs_signals(handle))
+relay_signals <- function(handle, call) {
+  signals <- unwrap_native(rs_signals(handle), call)
   for (cnd in signals$conditions) {
     signal_again(cnd)
   }
 }
 
 # Warns once when a session has cost what `cost_alert_threshold` says.
-relay_cost <- function(handle) {
-  words <- unwrap_native(rs_cost_alert(handle))
+relay_cost <- function(handle, call = rlang::caller_env()) {
+  words <- unwrap_native(rs_cost_alert(handle), call)
   if (!is.na(words)) {
     rlang::warn(words, class = "starburst_warning_cost")
   }

@@ -174,9 +174,20 @@ guarded <- function(run, signal, on_condition) {
         }
       }
     ),
-    error = function(cnd) list(condition = cnd, trace = trace)
+    error = function(cnd) list(condition = without_own_call(cnd), trace = trace)
   )
 }
+
+# An error of the user's code outside of any function names as its call the one that evaluates it here. At the prompt it
+# would name none.
+without_own_call <- function(cnd) {
+  if (is.list(cnd) && identical(conditionCall(cnd), evaluating)) {
+    cnd["call"] <- list(NULL)
+  }
+  cnd
+}
+
+evaluating <- quote(eval(payload$expr, envir = new.env(parent = globalenv())))
 
 answer <- function(kept) {
   list(failed = !is.null(kept[["condition"]]), value = kept, condition = kept[["condition"]])
@@ -199,14 +210,15 @@ evaluate_call <- function(payload, signal) {
   answer(guarded(run, signal, say))
 }
 
-# A map's function with its further arguments, as they are, whatever they are.
-with_arguments <- function(fun, args) {
-  force(fun)
+# A map's function with its further arguments, as they are, whatever they are. Errors and tracebacks show the call
+# `.f(.x, ...)`, in the words of the user's own call.
+with_arguments <- function(.f, args) {
+  force(.f)
   if (length(args) == 0L) {
-    return(function(x) fun(x))
+    return(function(.x) .f(.x))
   }
-  call <- as.call(c(list(quote(fun), quote(x)), lapply(args, function(arg) call("quote", arg))))
-  eval(call("function", as.pairlist(alist(x = )), call))
+  make <- function(...) function(.x) .f(.x, ...)
+  do.call(make, args, quote = TRUE)
 }
 
 # One element of a map: what it prints, says and warns goes back with its value. When it fails, recover() goes on.

@@ -29,7 +29,7 @@ test_that("an element after thousands of others is worth as much as the first", 
   expect_match(said, "said\n", fixed = TRUE)
   expect_identical(lapply(left[-5500], `[[`, 1L), as.list((1:6000)[-5500]))
   expect_length(unique(vapply(left[-5500], `[[`, 0, 2L)), 5999)
-  expect_identical(left[[5500]]$trace_calls, c("fun(x)", "stop(\"bad \", i)"))
+  expect_identical(left[[5500]]$task_calls, c(".f(.x)", "stop(\"bad \", i)"))
 })
 
 test_that("5,000 tasks submitted in a loop are collected complete and in order, and the counts add up", {

@@ -183,7 +183,7 @@ test_that("the calls that led to an error are kept with it, and no others", {
     },
     .on_error = "collect"
   )[[1]]
-  expect_identical(left$trace_calls, c("fun(x)", "inner(x)", "stop(\"bad \", y)"))
+  expect_identical(left$task_calls, c(".f(.x)", "inner(x)", "stop(\"bad \", y)"))
   expect_identical(conditionCall(left), quote(inner(x)))
 })
 

@@ -1,6 +1,6 @@
 //! One precise error inside, one short list of kinds outside.
 use crate::{
-    ids::{InvalidId, SessionId, TaskId},
+    ids::{InvalidId, SessionId},
     launch::LaunchError,
     store::{Advised, Cause, StoreError},
 };
@@ -58,8 +58,8 @@ pub enum Error {
     /// There is no such task.
     #[error("there is no task `{task}` in this session")]
     NoTask {
-        /// The id asked for.
-        task: TaskId,
+        /// The id asked for, as it was given.
+        task: String,
     },
     /// Workers refuse the session: another protocol or R version.
     #[error("the workers refuse this session: {message}")]
@@ -199,7 +199,7 @@ impl Error {
             Error::NoSession { session }
             | Error::Closed { session }
             | Error::Expired { session } => Some(session.to_string()),
-            Error::NoTask { task } => Some(task.to_string()),
+            Error::NoTask { task } => Some(task.clone()),
             Error::Launch(_)
             | Error::Id(_)
             | Error::Version { .. }

@@ -79,6 +79,10 @@ impl From<RError> for Robj {
             }
         };
         let advice = match &error {
+            RError::Core(Error::NoTask { .. }) => Some(
+                "`$submit()` and `$map()` return the ids of tasks, and `$tasks()` lists them"
+                    .into(),
+            ),
             RError::Core(error) => error.advice(),
             RError::Shared(error) => error.advice(),
             _ => None,

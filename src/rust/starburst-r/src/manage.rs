@@ -4,12 +4,13 @@ use crate::{
     error::Result,
     runtime,
     session::{client, deps},
+    task::{parse, parse_one},
 };
 use extendr_api::prelude::*;
 use starburst_core::{
     client::{self, Client, Failed, Problem, Summary},
     heartbeat::WorkerState,
-    ids::{SessionId, TaskId, WorkerId},
+    ids::{SessionId, WorkerId},
     key,
     launch::LogPart,
     ledger::Broken,
@@ -116,8 +117,7 @@ fn rs_scale(handle: Robj, workers: f64) -> Result<()> {
 }
 
 async fn change(client: &Arc<Client>, ids: &[String], retry: bool) -> Result<f64> {
-    let ids: Vec<TaskId> =
-        ids.iter().map(|id| TaskId::parse(id)).collect::<std::result::Result<_, _>>()?;
+    let ids = parse(ids)?;
     let count = if retry { client.retry(&ids).await? } else { client.cancel(&ids).await? };
     Ok(count as f64)
 }
@@ -168,7 +168,7 @@ fn rs_delete(handle: Robj) -> Result<()> {
 /// What an ended task printed.
 #[extendr]
 fn rs_printed(handle: Robj, id: &str) -> Result<String> {
-    let (client, id) = (client(&handle)?, TaskId::parse(id)?);
+    let (client, id) = (client(&handle)?, parse_one(id)?);
     Ok(runtime::wait(async { client.printed(&id).await })??)
 }
 

@@ -150,8 +150,20 @@ fn rs_check(handle: Robj) -> Result<()> {
     }
 }
 
-fn parse(ids: &[String]) -> Result<Vec<TaskId>> {
-    Ok(ids.iter().map(|id| TaskId::parse(id)).collect::<std::result::Result<_, _>>()?)
+/// A task by what the user gave as its id. Text that no task has as its id names no task.
+///
+/// # Errors
+/// [`Error::NoTask`].
+pub(crate) fn parse_one(id: &str) -> Result<TaskId> {
+    TaskId::parse(id).map_err(|_| Error::NoTask { task: id.chars().take(64).collect() }.into())
+}
+
+/// Several of them.
+///
+/// # Errors
+/// [`Error::NoTask`], for the first that names none.
+pub(crate) fn parse(ids: &[String]) -> Result<Vec<TaskId>> {
+    ids.iter().map(|id| parse_one(id)).collect()
 }
 
 /// Where tasks stand: a look into memory.
@@ -170,7 +182,7 @@ fn rs_known(handle: Robj, ids: Vec<String>) -> Result<Vec<String>> {
 #[extendr]
 fn rs_peek(handle: Robj, id: &str) -> Result<i32> {
     let client = client(&handle)?;
-    let ended = match client.known(&TaskId::parse(id)?)? {
+    let ended = match client.known(&parse_one(id)?)? {
         Known::Pending | Known::Claimed => 0,
         Known::Completed | Known::Failed | Known::Cancelled => 1,
     };

@@ -5,7 +5,7 @@ mod sdk;
 
 pub(crate) use advice::{allow, login, profile_in_use, words_that_deny};
 pub use meaning::Meaning;
-pub(crate) use sdk::{credentials_problem, innermost, never_sent};
+pub(crate) use sdk::{NO_SOURCE, credentials_problem, innermost, is_of_the_network, never_sent};
 
 use crate::{account::Account, call::Call};
 use starburst_core::{

@@ -38,8 +38,16 @@ impl Account {
         self.told(call, meaning, answer)
     }
 
-    /// The error for want of credentials.
+    /// The error for want of credentials. A network that is down passes, and says nothing about credentials.
     pub(crate) fn no_credentials(&self, call: &Call<'_>, problem: &str) -> CallError {
+        if is_of_the_network(problem) {
+            let words = format!("{NO_SOURCE}: {problem}");
+            return self.told(
+                call,
+                Meaning::Unreachable,
+                Answer { words: &words, ..Answer::default() },
+            );
+        }
         self.told(call, Meaning::BadCredentials, Answer { words: problem, ..Answer::default() })
     }
 }
@@ -48,6 +56,23 @@ impl Account {
 pub(crate) fn never_sent(error: &(dyn StdError + 'static)) -> bool {
     let about = |text: &str| innermost(error).to_lowercase().contains(text);
     about("endpoint") || about("region")
+}
+
+/// The service that gives credentials did not answer.
+pub(crate) const NO_SOURCE: &str = "the service that gives credentials cannot be reached";
+
+/// Whether credentials are missing because the service that gives them cannot be reached. The SDK tells it only in words.
+pub(crate) fn is_of_the_network(problem: &str) -> bool {
+    let problem = problem.to_lowercase();
+    let signs = [
+        "dns error",
+        "failed to lookup address",
+        "connection refused",
+        "connection reset",
+        "(connect)",
+        "timed out",
+    ];
+    signs.iter().any(|sign| problem.contains(sign))
 }
 
 /// What is wrong with the credentials, if that is what is wrong.

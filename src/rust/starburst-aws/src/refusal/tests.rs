@@ -105,6 +105,17 @@ fn no_credentials_and_an_expired_sign_in_are_told_apart() {
 }
 
 #[test]
+fn a_network_that_is_down_is_no_want_of_credentials() {
+    let problem = "an error occurred while loading credentials: dispatch failure: io error: client error (Connect): \
+                   dns error: failed to lookup address information: Name or service not known";
+    let error = account("us-east-1").no_credentials(&STACKS, problem);
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    let message = error.to_string();
+    let all = format!("{message} {:?}", std::error::Error::source(&error));
+    assert!(!all.contains("no AWS credentials"), "{all}");
+}
+
+#[test]
 fn unknown_credentials_may_mean_a_region_that_is_switched_off() {
     let words = "The security token included in the request is invalid.";
     let off = advice("eu-south-1", ECS, "UnrecognizedClientException", words);

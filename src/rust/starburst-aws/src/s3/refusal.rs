@@ -2,7 +2,10 @@
 use super::location::S3Location;
 use crate::{
     account::Access,
-    refusal::{allow, credentials_problem, innermost, login, never_sent, profile_in_use},
+    refusal::{
+        NO_SOURCE, allow, credentials_problem, innermost, is_of_the_network, login, never_sent,
+        profile_in_use,
+    },
 };
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
@@ -95,11 +98,14 @@ impl Place {
         let header =
             |name| error.raw_response().and_then(|r| r.headers().get(name)).map(ToOwned::to_owned);
         let region = header("x-amz-bucket-region");
+        let problem = credentials_problem(&error);
         let meaning = match (&error, status) {
             (SdkError::ServiceError(service), Some(status)) => {
                 meaning(call, status, service.err().code(), region.is_some())
             }
-            (_, _) if credentials_problem(&error).is_some() => Meaning::BadCredentials,
+            // Nothing was sent.
+            (_, _) if problem.as_deref().is_some_and(is_of_the_network) => Meaning::Again,
+            (_, _) if problem.is_some() => Meaning::BadCredentials,
             (SdkError::ConstructionFailure(_), _) => Meaning::Wrong,
             (SdkError::DispatchFailure(failure), _) if failure.is_other() && never_sent(&error) => {
                 Meaning::Wrong
@@ -113,9 +119,9 @@ impl Place {
         let said = match (&code, status) {
             (Some(code), _) => format!("{code}: {words}"),
             (None, Some(status)) => format!("HTTP status {status}"),
+            (None, None) if meaning == Meaning::Again => format!("{NO_SOURCE}: {words}"),
             (None, None) => words,
         };
-        let problem = credentials_problem(&error);
         self.told(call, key, meaning, &said, code.as_deref(), region.as_deref(), problem.as_deref())
     }
 

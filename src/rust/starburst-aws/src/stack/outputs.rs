@@ -54,7 +54,10 @@ impl StackOutputs {
             log_group: text("LogGroup")?,
             repository: text("Repository")?,
             instance_profile: text("InstanceProfile")?,
-            object_expiry_days: stack.outputs.get("ObjectExpiryDays").and_then(|days| days.parse().ok()),
+            object_expiry_days: stack
+                .outputs
+                .get("ObjectExpiryDays")
+                .and_then(|days| days.parse().ok()),
             template_version: text("TemplateVersion")?,
         })
     }

@@ -200,10 +200,10 @@ impl Board {
         while next < run.end {
             let id = TaskId { client: client.clone(), seq: next };
             let Some((part, place)) = self.find(&id) else {
-                return Err(Error::NoTask { task: id });
+                return Err(Error::NoTask { task: id.to_string() });
             };
             let Some(view) = self.parts.get(&part) else {
-                return Err(Error::NoTask { task: id });
+                return Err(Error::NoTask { task: id.to_string() });
             };
             let end = view.first + view.headers.len() as u64;
             if place == 0 && end <= run.end {

@@ -89,7 +89,7 @@ impl Client {
             return Ok(Known::Pending);
         }
         let board = self.board.lock();
-        let found = board.find(id).ok_or_else(|| Error::NoTask { task: id.clone() })?;
+        let found = board.find(id).ok_or_else(|| Error::NoTask { task: id.to_string() })?;
         Ok(board.known(found.0, found.1))
     }
 

@@ -58,7 +58,7 @@ impl Client {
         {
             let board = self.board.lock();
             for id in ids {
-                let no_task = || Error::NoTask { task: id.clone() };
+                let no_task = || Error::NoTask { task: id.to_string() };
                 let (part, place) = board.find(id).ok_or_else(no_task)?;
                 let view = board.part(part).ok_or_else(no_task)?;
                 let least = view.ledger.as_ref().map_or(0, |ledger| ledger.value.revision);

@@ -61,7 +61,8 @@ impl Client {
                 let buffered = buffer.first() + buffer.len();
                 if run.end > buffered {
                     let seq = buffered.max(run.start);
-                    return Err(Error::NoTask { task: TaskId { client: client.clone(), seq } });
+                    let task = TaskId { client: client.clone(), seq }.to_string();
+                    return Err(Error::NoTask { task });
                 }
                 open += run.end - written;
                 run.end = written;
