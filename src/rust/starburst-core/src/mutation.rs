@@ -44,6 +44,8 @@ pub enum Rule {
     TailStops,
     /// Running workers notice that tasks which had ended wait again.
     RetryNoticed,
+    /// Lengths in a listing are believed only as long as they are those of the objects.
+    LengthsAreHints,
     /// A look that is under way does not put an older ledger over a newer one.
     NoOlderView,
     /// Only tasks that have not ended are cancelled.
