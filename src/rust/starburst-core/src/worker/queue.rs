@@ -432,8 +432,8 @@ impl Worker {
             Some(Known::Untouched) => {
                 (Some(Versioned { value: Ledger::new(part.segment, len), etag: None }), true)
             }
-            Some(Known::Begun { etag, .. }) => (None, etag.is_none()),
-            None => (None, true),
+            // A part that is forgotten was over, or its ledger cannot be read. Nobody claims from one that was not read.
+            Some(Known::Begun { .. }) | None => (None, false),
         };
         let late = is_broken(Rule::NoLateLedger);
         let may_begin = may_begin || late;
