@@ -415,7 +415,7 @@ impl Worker {
                 }
             }
             for claim in &settlement.released {
-                ledger.release(&me, *claim);
+                ledger.release(&me, *claim, manifest.max_attempts, at);
             }
             let joined = settlement.back_up.filter(|claim| ledger.back_up(&me, *claim));
             let claims = match joined {
