@@ -71,7 +71,7 @@ impl World {
     }
 
     /// A worker that has not left.
-    fn somebody_there(&self) -> Option<String> {
+    pub(super) fn somebody_there(&self) -> Option<String> {
         let workers = self.workers.lock();
         let there =
             |process: &&Process| !process.task.is_finished() && process.switch.get() != Power::Dead;
@@ -173,7 +173,7 @@ impl World {
     }
 
     /// What is there long after a deletion.
-    async fn look_behind(
+    pub(super) async fn look_behind(
         &self,
         session: &SessionId,
         bystander: Objects,

@@ -1,10 +1,15 @@
 //! What befalls the processes: crashes, standing still, a network or a store that is gone, and a deletion amid all that.
 use super::{
     process::{Power, Switch},
-    weather::Weather,
+    weather::{Hopeless, Weather},
     world::{Process, World},
 };
-use starburst_core::{client::Client, clock::Clock, error::Error, ids::SessionId};
+use starburst_core::{
+    client::Client,
+    clock::{Clock, Monotonic},
+    error::Error,
+    ids::SessionId,
+};
 use std::{
     sync::{Arc, atomic::Ordering},
     time::Duration,
@@ -20,7 +25,7 @@ const REFUSED: u32 = 500;
 impl World {
     /// Crashes, stops and cuts off processes at random moments.
     pub(super) async fn make_trouble(self: Arc<Self>) {
-        let Weather { crash_s, pause_s, cut_s, outage_s, .. } = self.weather;
+        let Weather { crash_s, pause_s, cut_s, outage_s, no_room_s, silent_s, .. } = self.weather;
         loop {
             self.clock.sleep(Duration::from_secs(1)).await;
             if self.one_in(crash_s) {
@@ -50,6 +55,13 @@ impl World {
                 let time = self.a_while();
                 self.note(format!("nobody reaches the store for {} s", time.as_secs()));
                 self.store.go_down(time);
+            }
+            for (every, how) in [(no_room_s, Hopeless::Refused), (silent_s, Hopeless::Silent)] {
+                if self.one_in(every) {
+                    let until = Monotonic(self.clock.now().0 + self.a_while());
+                    self.note(format!("launches are in vain until {:?}: {how:?}", until.0));
+                    self.launching.hinder(how, until);
+                }
             }
         }
     }
