@@ -42,6 +42,8 @@ pub enum Rule {
     GoneIsGone,
     /// A follower of the segments does not pass over one that is not seen yet.
     TailStops,
+    /// A segment that a listing misses is asked for before it is said to be gone.
+    GapsAsked,
     /// Running workers notice that tasks which had ended wait again.
     RetryNoticed,
     /// Lengths in a listing are believed only as long as they are those of the objects.

@@ -7,5 +7,5 @@ mod deletion;
 mod faults;
 mod leaving;
 mod ledger;
-mod lengths;
+mod listings;
 mod progress;

@@ -31,7 +31,7 @@ impl World {
     /// Somebody lists the sessions now and then, as a clean-up by age does: ours is there, and is not over.
     pub(super) async fn look_for_old(self: Arc<Self>, session: SessionId) {
         loop {
-            self.pause(120_000).await;
+            self.pause(60_000).await;
             let deps = self.deps(&Switch::default());
             let Ok(rows) = list_sessions(&deps).await else { continue };
             if self.weather.deleted {

@@ -17,6 +17,8 @@ use std::{
 
 /// Most troubles pass within this, in seconds.
 const SHORT: u64 = 250;
+/// A write that is late comes within this.
+const LATEST: Duration = Duration::from_secs(21);
 /// Some take as long as this, in seconds: longer than a worker waits for its store.
 const LONG: u64 = 900;
 /// Somebody who attaches is refused more often than this by no weather: a try takes a second at least, and mostly 20.
@@ -97,6 +99,8 @@ impl World {
 
     /// Somebody deletes the session, and may be killed in the middle of it; then somebody else does.
     pub(super) async fn delete_in_storm(self: Arc<Self>, session: SessionId) {
+        // A late write that makes the session would make it again: that is not promised to be noticed.
+        self.clock.sleep(LATEST).await;
         self.pause(200_000).await;
         let mut refused = 0;
         loop {
