@@ -44,6 +44,14 @@ pub enum Rule {
     TailStops,
     /// A segment that a listing misses is asked for before it is said to be gone.
     GapsAsked,
+    /// A heartbeat that cannot be read keeps nobody from telling its worker something.
+    BeatsReplaced,
+    /// An object is read only under the name that it was written under.
+    BoundToKey,
+    /// Bytes that changed are noticed.
+    Checksums,
+    /// A ledger that cannot be read keeps a worker from its own tasks only.
+    DamageSetAside,
     /// Running workers notice that tasks which had ended wait again.
     RetryNoticed,
     /// Lengths in a listing are believed only as long as they are those of the objects.

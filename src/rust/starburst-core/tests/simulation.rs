@@ -247,6 +247,19 @@ fn without_a_look_at_the_owner_workers_stay() {
     is_seen(Rule::OwnerGone, OWNER, "stays without the owner of its session");
 }
 
+/// Many objects are damaged, and results have objects of their own.
+const DAMAGE: Weather = Weather { damage_s: 3, large: 2, clients: 2, ..Weather::FAIR };
+
+#[test]
+fn without_the_name_in_objects_a_task_gets_the_value_of_another() {
+    is_seen(Rule::BoundToKey, DAMAGE, ": value ");
+}
+
+#[test]
+fn without_checksums_a_task_gets_a_value_that_changed() {
+    is_seen(Rule::Checksums, DAMAGE, ": value ");
+}
+
 #[test]
 fn with_a_sweep_that_does_not_ask_another_session_is_touched() {
     is_seen(Rule::SweepAsks, Weather::FAIR, "of another session was touched");

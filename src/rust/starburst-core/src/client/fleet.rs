@@ -15,7 +15,6 @@ use crate::{
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
-    time::Duration,
 };
 
 /// Workers that may die one after the other without having finished anything, before it is reported.

@@ -47,6 +47,8 @@ pub(super) struct Queue {
     /// The identities that the ledgers of the parts must have.
     shapes: BTreeMap<PartId, Shape>,
     damage: Option<String>,
+    /// Whether it has looked for segments behind the first one.
+    looked: bool,
     rank: u32,
     pub(super) rounds: Rounds,
     /// The manifest's count of reopenings that was seen last.
@@ -87,6 +89,7 @@ impl Queue {
             loaded: Vec::new(),
             shapes: BTreeMap::new(),
             damage: None,
+            looked: false,
             rank,
             rounds: Rounds::default(),
             reopened: 0,
@@ -114,7 +117,7 @@ impl Queue {
             self.loaded.clear();
         }
         self.unread.add(news, again);
-        (self.tail, self.reopened) = (tail, reopened);
+        (self.tail, self.reopened, self.looked) = (tail, reopened, true);
         Ok(())
     }
 
@@ -212,7 +215,7 @@ impl Queue {
 
     /// What could not be read, once everything else is done.
     pub(super) fn damage(&self) -> Option<String> {
-        let done = self.parts.is_empty() && self.unread.is_empty();
+        let done = self.looked && self.parts.is_empty() && self.unread.is_empty();
         self.damage.clone().filter(|_| done)
     }
 
@@ -262,7 +265,9 @@ impl Worker {
                 }
                 // Somebody was faster, and may be with the next one too.
                 Ok(None) => self.queue.rounds.must_look = true,
-                Err(error) if is_unreadable(&error) => self.queue.set_aside(id, &error),
+                Err(error) if is_unreadable(&error) && !is_broken(Rule::DamageSetAside) => {
+                    self.queue.set_aside(id, &error);
+                }
                 // It was there. Its session is being deleted, or it alone is lost: the others are worked on.
                 Err(error @ Error::Store(StoreError::NotFound { .. })) => {
                     self.queue.set_aside(id, &error);

@@ -175,6 +175,23 @@ fn a_ledger_whose_tasks_were_over_and_that_is_gone_is_not_begun_anew() {
 }
 
 #[test]
+fn a_session_with_a_damaged_heartbeat_can_be_deleted() {
+    guards(Rule::BeatsReplaced, async || {
+        let bench = Bench::new();
+        let client = bench.create(config()).await;
+        client.submit(small()).unwrap();
+        client.flush().await.unwrap();
+        let _worker = bench.hire(client.session(), Actor::echo(seconds(500)));
+        bench.sleep(seconds(40)).await;
+        let rows = client.workers().await.unwrap();
+        let beat = SessionKeys::new(client.session().clone()).beat(&rows[0].0.worker);
+        let etag = bench.store.head(&beat).await.unwrap().unwrap();
+        bench.store.replace(&beat, "damaged".into(), &etag).await.unwrap();
+        client.delete().await.is_ok() && left_of(&*bench.store, client.session()).await.is_empty()
+    });
+}
+
+#[test]
 fn a_sweep_leaves_sessions_that_have_a_manifest() {
     guards(Rule::SweepAsks, async || {
         let bench = Bench::new();

@@ -83,11 +83,14 @@ impl World {
         auditor.0.engage();
         let told = loop {
             let open = auditor.0.summary().pending + auditor.0.summary().running;
-            if open == 0 || says_so(&auditor.0) {
+            // Where objects are damaged that may be what is said.
+            let damage = self.weather.damage_s > 0 && auditor.0.trouble().is_some();
+            if open == 0 || damage || says_so(&auditor.0) {
                 break true;
             }
             if self.clock.now().0 >= begun + TOLD_WITHIN {
-                break false;
+                // With damaged objects besides, what is said is not examined yet.
+                break self.weather.damage_s > 0;
             }
             auditor.0.wait_change(auditor.0.changes(), Duration::from_secs(15)).await;
             self.see(auditor);

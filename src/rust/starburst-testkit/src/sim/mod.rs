@@ -10,6 +10,7 @@
 //!    [`named`]).
 mod checks;
 mod crew;
+mod damage;
 mod ending;
 mod evaluator;
 mod history;

@@ -34,7 +34,7 @@ impl World {
             self.pause(60_000).await;
             let deps = self.deps(&Switch::default());
             let Ok(rows) = list_sessions(&deps).await else { continue };
-            if self.weather.deleted {
+            if self.weather.deleted || self.weather.damage_s > 0 {
                 return;
             }
             let row = rows.iter().find(|row| row.session == session);
@@ -69,7 +69,10 @@ impl World {
         for row in list_sessions(&deps).await.unwrap() {
             let now = self.clock.wall();
             let old = row.last_activity.is_some_and(|at| now.since(at) >= OLD);
-            if row.state_word(now) == "expired" && old {
+            let word = row.state_word(now);
+            // A clean-up by age leaves what is damaged to its user.
+            let named = self.weather.damage_s > 0 && word == "damaged" && row.session == *session;
+            if named || word == "expired" && old {
                 client::delete_session(&deps, &row.session).await.unwrap();
             }
         }

@@ -5,7 +5,7 @@ use super::{
     world::{Process, World},
 };
 use starburst_core::{
-    client::Client,
+    client::{self, Client},
     clock::{Clock, Monotonic},
     error::Error,
     ids::SessionId,
@@ -112,6 +112,14 @@ impl World {
             let client = match Client::attach(self.deps(&switch), session.clone()).await {
                 Ok(client) => client,
                 Err(Error::NoSession { .. }) => break,
+                // It is deleted by its name.
+                Err(Error::Damaged { .. }) if self.weather.damage_s > 0 => {
+                    match client::delete_session(&self.deps(&switch), &session).await {
+                        Ok(()) => break,
+                        Err(_) => refused += 1,
+                    }
+                    continue;
+                }
                 Err(_) => {
                     refused += 1;
                     continue;

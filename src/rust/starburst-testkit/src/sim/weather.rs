@@ -62,6 +62,8 @@ pub struct Weather {
     pub local: bool,
     /// Whether somebody deletes the session in the middle of the storm.
     pub deleted: bool,
+    /// An object of the session is damaged about every so many seconds; 0 for never.
+    pub damage_s: u64,
     /// Launches are refused, for a while, about every so many seconds; 0 for never.
     pub no_room_s: u64,
     /// Launches are accepted and no worker comes, for a while, about every so many seconds; 0 for never.
@@ -99,6 +101,7 @@ impl Weather {
         owned: false,
         local: false,
         deleted: false,
+        damage_s: 0,
         no_room_s: 0,
         silent_s: 0,
         hopeless: None,
@@ -139,6 +142,7 @@ impl Weather {
             silent_s: pick([0, 0, 120]),
             hopeless: dice.one_in(6).then(|| hopeless[dice.below(2) as usize]),
             owner_dies: dice.one_in(2),
+            damage_s: pick([0, 0, 20]),
         }
     }
 
@@ -150,7 +154,8 @@ impl Weather {
     /// Whether every task ends with what its code left.
     pub(super) fn spares_tasks(&self) -> bool {
         let lost = self.r_dies + self.crash_s + self.cut_s + self.pause_s + self.outage_s;
-        let spared = !self.deleted && self.hopeless.is_none() && !self.owner_is_lost();
+        let spared =
+            !self.deleted && self.hopeless.is_none() && self.damage_s == 0 && !self.owner_is_lost();
         lost + self.cancel + self.client_dies == 0 && spared
     }
 
