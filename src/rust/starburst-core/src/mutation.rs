@@ -50,8 +50,6 @@ pub enum Rule {
     BoundToKey,
     /// Bytes that changed are noticed.
     Checksums,
-    /// A ledger that cannot be read keeps a worker from its own tasks only.
-    DamageSetAside,
     /// Running workers notice that tasks which had ended wait again.
     RetryNoticed,
     /// Lengths in a listing are believed only as long as they are those of the objects.

@@ -265,9 +265,7 @@ impl Worker {
                 }
                 // Somebody was faster, and may be with the next one too.
                 Ok(None) => self.queue.rounds.must_look = true,
-                Err(error) if is_unreadable(&error) && !is_broken(Rule::DamageSetAside) => {
-                    self.queue.set_aside(id, &error);
-                }
+                Err(error) if is_unreadable(&error) => self.queue.set_aside(id, &error),
                 // It was there. Its session is being deleted, or it alone is lost: the others are worked on.
                 Err(error @ Error::Store(StoreError::NotFound { .. })) => {
                     self.queue.set_aside(id, &error);
