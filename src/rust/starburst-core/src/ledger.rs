@@ -119,11 +119,21 @@ pub enum TaskState {
 impl TaskState {
     /// A task whose state, or result, cannot be read for this reason.
     pub(crate) fn unreadable(message: String) -> Self {
+        Self::broken(Broken::Unreadable, message, None, 0, UnixMillis(0))
+    }
+
+    fn broken(
+        broken: Broken,
+        message: String,
+        worker: Option<WorkerId>,
+        attempt: u32,
+        at: UnixMillis,
+    ) -> Self {
         Self::Ended(Box::new(Ended {
-            ending: Ending::Broken { broken: Broken::Unreadable, message },
-            worker: None,
-            attempt: 0,
-            at: UnixMillis(0),
+            ending: Ending::Broken { broken, message },
+            worker,
+            attempt,
+            at,
             ran_ms: 0,
             signals: 0,
             log: None,
@@ -272,8 +282,9 @@ impl Ledger {
         }
     }
 
-    /// Gives back a task that `worker` holds and has not started. Costs the task nothing.
-    pub fn release(&mut self, worker: &WorkerId, claim: Claim) {
+    /// Gives back a task that `worker` holds and has not started. Costs the task nothing; but one that was left to this
+    /// worker at its last strike is over.
+    pub fn release(&mut self, worker: &WorkerId, claim: Claim, max_attempts: u32, at: UnixMillis) {
         if let Some(task) = self.tasks.get_mut(claim.place)
             && holds(task, worker, claim.attempt)
         {
@@ -283,6 +294,13 @@ impl Ledger {
                 history.strikes += 1;
             }
             take_off(task, worker);
+            if let TaskState::Pending(history) = task
+                && let Some(loss) = history.last_loss.as_deref()
+                && history.strikes >= max_attempts
+                && !is_broken(Rule::MaxAttempts)
+            {
+                *task = lost(history, worker, loss, max_attempts, at);
+            }
         }
     }
 
@@ -316,17 +334,7 @@ impl Ledger {
             take_off(task, worker);
             return true;
         }
-        let message = format!("lost {} of {max_attempts} attempts: {reason}", history.strikes);
-        *task = TaskState::Ended(Box::new(Ended {
-            ending: Ending::Broken { broken: Broken::WorkerLost, message },
-            worker: Some(worker.clone()),
-            attempt: history.attempt,
-            at,
-            ran_ms: 0,
-            signals: 0,
-            log: None,
-            failure: None,
-        }));
+        *task = lost(history, worker, reason, max_attempts, at);
         true
     }
 
@@ -460,6 +468,18 @@ impl Ledger {
         };
         self.tasks.iter().map(inline).sum()
     }
+}
+
+/// A task that has had its last strike, by this worker.
+fn lost(
+    history: &History,
+    worker: &WorkerId,
+    reason: &str,
+    max_attempts: u32,
+    at: UnixMillis,
+) -> TaskState {
+    let message = format!("lost {} of {max_attempts} attempts: {reason}", history.strikes);
+    TaskState::broken(Broken::WorkerLost, message, Some(worker.clone()), history.attempt, at)
 }
 
 fn holds(task: &TaskState, worker: &WorkerId, attempt: u32) -> bool {

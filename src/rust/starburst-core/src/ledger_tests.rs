@@ -68,7 +68,7 @@ fn apply(ledger: &mut Ledger, step: &Step) {
             ledger.end(&w, claim, end);
         }
         Step::Release { worker: w, place, attempt } => {
-            ledger.release(&worker(w), Claim { place, attempt });
+            ledger.release(&worker(w), Claim { place, attempt }, MAX_ATTEMPTS, UnixMillis(0));
         }
         Step::BackUp { worker: w, place, attempt } => {
             ledger.back_up(&worker(w), Claim { place, attempt });
@@ -198,7 +198,7 @@ fn a_task_whose_workers_die_fails_with_the_reason_after_its_last_attempt() {
 fn a_released_task_keeps_its_attempts() {
     let mut ledger = Ledger::new(Nonce(1), 1);
     let claim = ledger.claim(&worker(0), 1, &[])[0];
-    ledger.release(&worker(0), claim);
+    ledger.release(&worker(0), claim, MAX_ATTEMPTS, UnixMillis(0));
     assert_eq!(ledger.tasks[0], TaskState::Pending(History { attempt: 1, ..History::default() }));
 }
 

@@ -42,8 +42,18 @@ pub enum Rule {
     GoneIsGone,
     /// A follower of the segments does not pass over one that is not seen yet.
     TailStops,
+    /// A segment that a listing misses is asked for before it is said to be gone.
+    GapsAsked,
+    /// A heartbeat that cannot be read keeps nobody from telling its worker something.
+    BeatsReplaced,
+    /// An object is read only under the name that it was written under.
+    BoundToKey,
+    /// Bytes that changed are noticed.
+    Checksums,
     /// Running workers notice that tasks which had ended wait again.
     RetryNoticed,
+    /// Lengths in a listing are believed only as long as they are those of the objects.
+    LengthsAreHints,
     /// A look that is under way does not put an older ledger over a newer one.
     NoOlderView,
     /// Only tasks that have not ended are cancelled.
@@ -64,6 +74,10 @@ pub enum Rule {
     OwnNonce,
     /// Workers leave when the session's time is over.
     Deadline,
+    /// Whoever waits is told that no worker can be started.
+    RefusalTold,
+    /// A worker that was started and never says anything is given up.
+    SilenceEnds,
     /// Workers leave when the owner of their session is gone.
     OwnerGone,
 }

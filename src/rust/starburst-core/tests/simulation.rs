@@ -3,7 +3,7 @@
 //! `STARBURST_SEEDS=100000` runs more; `cargo run -p starburst-testkit --bin starburst-sim -- 0..100000` too.
 #![allow(clippy::unwrap_used, clippy::panic)] // a test's helper fails its test
 use starburst_core::mutation::Rule;
-use starburst_testkit::sim::{self, Report, Weather};
+use starburst_testkit::sim::{self, Hopeless, Report, Weather};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Seeds that are run when nothing else is said.
@@ -198,6 +198,66 @@ fn without_waiting_for_the_chunks_of_a_task_its_segment_names_nothing() {
 fn with_conditions_that_are_written_late_a_task_ends_before_them() {
     let weather = Weather { signals: 2, refuse: 4, ..Weather::FAIR };
     is_seen(Rule::SignalsFirst, weather, "ended before what it signalled");
+}
+
+#[test]
+fn without_a_word_on_refused_launches_nobody_knows_why_nothing_happens() {
+    let weather = Weather { hopeless: Some(Hopeless::Refused), ..Weather::FAIR };
+    is_seen(Rule::RefusalTold, weather, "nobody says that no worker can be started");
+}
+
+#[test]
+fn with_patience_for_workers_that_never_come_nobody_knows_why_nothing_happens() {
+    let weather = Weather { hopeless: Some(Hopeless::Silent), ..Weather::FAIR };
+    is_seen(Rule::SilenceEnds, weather, "nobody says that no worker can be started");
+}
+
+#[test]
+fn workers_that_are_always_on_their_way_and_never_come_are_told() {
+    for seed in 0..60 {
+        // Of some the launcher knows that they are gone, so that others are started in their place at different times.
+        let hopeless = Some(Hopeless::Silent);
+        let weather = Weather { hopeless, sure: true, workers: 3, clients: 2, ..Weather::FAIR };
+        must_keep_the_rules(seed, &sim::run_in(seed, weather, None));
+    }
+}
+
+#[test]
+fn what_a_worker_held_that_never_beat_is_taken_back_when_its_starter_is_gone_too() {
+    for seed in 0..60 {
+        let weather = Weather { owned: true, owner_dies: true, crash_s: 20, ..Weather::FAIR };
+        must_keep_the_rules(seed, &sim::run_in(seed, weather, None));
+    }
+}
+
+#[test]
+fn with_launches_in_vain_for_a_while_everything_ends_all_the_same() {
+    for seed in 0..40 {
+        let weather = Weather { no_room_s: 20, silent_s: 30, clients: 2, ..Weather::FAIR };
+        let report = sim::run_in(seed, weather, None);
+        must_keep_the_rules(seed, &report);
+        assert_eq!((report.values, report.others), (80, 0));
+    }
+}
+
+const OWNER: Weather = Weather { owned: true, owner_dies: true, clients: 2, ..Weather::FAIR };
+
+#[test]
+fn without_a_look_at_the_owner_workers_stay() {
+    is_seen(Rule::OwnerGone, OWNER, "stays without the owner of its session");
+}
+
+/// Many objects are damaged, and results have objects of their own.
+const DAMAGE: Weather = Weather { damage_s: 3, large: 2, clients: 2, ..Weather::FAIR };
+
+#[test]
+fn without_the_name_in_objects_a_task_gets_the_value_of_another() {
+    is_seen(Rule::BoundToKey, DAMAGE, ": value ");
+}
+
+#[test]
+fn without_checksums_a_task_gets_a_value_that_changed() {
+    is_seen(Rule::Checksums, DAMAGE, ": value ");
 }
 
 #[test]

@@ -1,26 +1,24 @@
 //! The fleet: starts workers while there is work for them, and notices when they do not stay.
-use super::{Client, watch::Depth};
+use super::{Client, muster::START_LIMIT, watch::Depth};
 use crate::{
     clock::Monotonic,
     compute::Compute,
     cost::{Bill, Span, Tally},
-    error::{Error, ErrorKind},
+    error::Error,
     heartbeat::{Heartbeat, WorkerState},
     ids::{PartId, SessionId, WorkerId},
-    launch::{Fate, LaunchError, LaunchSpec, LogPart},
+    launch::{LaunchError, LaunchSpec, LogPart},
     manifest::{Lifetime, SessionState},
+    mutation::{Rule, is_broken},
     patrol::{Ground, Judges, Verdict},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
-    time::Duration,
 };
 
 /// Workers that may die one after the other without having finished anything, before it is reported.
 const DEATHS: u32 = 3;
-/// A worker that was started and has not said anything for so long is given up.
-const START_LIMIT: Duration = Duration::from_secs(300);
 /// How much of a dead worker's log is shown.
 const LOG_TAIL: u64 = 2_000;
 
@@ -29,10 +27,14 @@ const LOG_TAIL: u64 = 2_000;
 pub(super) struct Fleet {
     /// Something wants to get on: a submission, or somebody who waits.
     engaged: bool,
-    started: BTreeMap<WorkerId, Monotonic>,
+    pub(super) started: BTreeMap<WorkerId, Monotonic>,
     ranks: u32,
     /// Deaths since the last time a worker finished something.
     deaths: u32,
+    /// When the first of them was seen, if no living worker has said anything since.
+    pub(super) unheard_since: Option<Monotonic>,
+    /// The last of them, and why.
+    last_death: Option<(WorkerId, String)>,
     finished: u64,
     /// A new number of workers; the manifest's when absent.
     wanted: Option<u32>,
@@ -141,7 +143,11 @@ impl Client {
         let start = self.wave(alive, open).await?;
         match self.start_workers(start).await {
             // Those that are there get on meanwhile.
-            Err(Error::Launch(LaunchError::Refused { .. })) if alive > 0 => trouble,
+            Err(Error::Launch(LaunchError::Refused { .. }))
+                if alive > 0 || is_broken(Rule::RefusalTold) =>
+            {
+                trouble
+            }
             Ok(()) => trouble,
             Err(other) => Err(other),
         }
@@ -194,87 +200,6 @@ impl Client {
         }
     }
 
-    /// Counts the living, started ones that have not spoken included, and lists the dead.
-    pub(super) async fn muster(&self) -> Result<(u64, Vec<Lost>), Error> {
-        let mut patrol = self.patrol.lock().await;
-        let (store, clock, pace) = (&*self.deps.store, &*self.deps.clock, self.pace());
-        patrol.look(store, &self.keys, clock, pace.lease).await?;
-        let judges = Judges { fates: &*self.deps.launcher, clock, pace: &pace };
-        let (mut alive, mut dead) = (0, Vec::new());
-        for worker in patrol.workers() {
-            match patrol.judge(store, &self.keys, &worker, &judges).await? {
-                Verdict::Alive => alive += 1,
-                Verdict::Dead(why) => {
-                    let last = patrol.read(store, &self.keys, &worker).await?;
-                    dead.push((worker, why, last));
-                }
-            }
-        }
-        let started = self.fleet.lock().started.clone();
-        let silent = |since: &Monotonic| clock.now().since(*since) >= pace.heartbeat * 3 / 2;
-        let holders = if started.iter().any(|(w, since)| !patrol.knows(w) && silent(since)) {
-            // Where first heartbeats come late, a worker may hold tasks and be gone before it has beaten once.
-            self.look(Depth::Claims).await?;
-            self.board.lock().holders()
-        } else {
-            BTreeSet::new()
-        };
-        for (worker, since) in &started {
-            if patrol.knows(worker) {
-                continue;
-            }
-            if holders.contains(worker) {
-                match patrol.judge(store, &self.keys, worker, &judges).await? {
-                    Verdict::Alive => alive += 1,
-                    Verdict::Dead(why) => dead.push((worker.clone(), why, None)),
-                }
-                continue;
-            }
-            let fate = self.deps.launcher.fate(worker, None).await;
-            let limit = match (&fate, &self.manifest.lock().value.compute) {
-                // ECS knows that it is on its way: an instance for it may have to be started first.
-                (Fate::Alive, Compute::Ecs(_)) => START_LIMIT * 4,
-                (Fate::Alive | Fate::Unknown | Fate::Gone(_), _) => START_LIMIT,
-            };
-            let late = clock.now().since(*since) >= limit;
-            match fate {
-                Fate::Gone(why) => dead.push((worker.clone(), why, None)),
-                Fate::Alive | Fate::Unknown if late => {
-                    dead.push((worker.clone(), "it never said anything".into(), None));
-                }
-                Fate::Alive | Fate::Unknown => alive += 1,
-            }
-        }
-        Ok((alive, dead))
-    }
-
-    /// Tells what keeps workers from writing results, where looking at their heartbeats is free.
-    async fn hear_of_trouble(&self) -> Result<(), Error> {
-        let pace = self.pace();
-        if !pace.looks_are_free() {
-            return Ok(());
-        }
-        let mut patrol = self.patrol.lock().await;
-        let judges = Judges { fates: &*self.deps.launcher, clock: &*self.deps.clock, pace: &pace };
-        for worker in patrol.workers() {
-            let Some(beat) = patrol.read(&*self.deps.store, &self.keys, &worker).await? else {
-                continue;
-            };
-            let Some(trouble) = beat.trouble else {
-                continue;
-            };
-            let verdict = patrol.judge(&*self.deps.store, &self.keys, &worker, &judges).await?;
-            if verdict == Verdict::Alive {
-                let kind =
-                    if trouble.denied { ErrorKind::Permission } else { ErrorKind::Unavailable };
-                let message = format!("workers cannot write results: {}", trouble.message);
-                let source = message.clone().into();
-                return Err(Error::Service { kind, message, subject: None, source });
-            }
-        }
-        Ok(())
-    }
-
     /// Takes back what the dead held, once for each of them.
     async fn take_back(&self, dead: &[Lost]) -> Result<(), Error> {
         let gone: BTreeSet<WorkerId> = dead.iter().map(|(worker, ..)| worker.clone()).collect();
@@ -321,12 +246,19 @@ impl Client {
     async fn judge_deaths(&self, alive: u64, dead: &[Lost]) -> Result<(), Error> {
         // What ended counts as progress, whoever said so.
         let finished = self.board.lock().ended_tasks();
-        let (mut last, mut refused) = (None, None);
-        {
+        let now = self.deps.clock.now();
+        let patience = match self.manifest.lock().value.compute {
+            // Others may wait for an instance meanwhile.
+            Compute::Ecs(_) => START_LIMIT * 4,
+            Compute::Local => START_LIMIT,
+        };
+        let mut refused = None;
+        let last = {
             let mut fleet = self.fleet.lock();
             if finished > fleet.finished {
                 fleet.finished = finished;
                 fleet.deaths = 0;
+                fleet.unheard_since = None;
             }
             for (worker, why, beat) in dead {
                 if fleet.started.remove(worker).is_none() {
@@ -339,7 +271,8 @@ impl Client {
                 }
                 if beat.as_ref().is_none_or(died_young) {
                     fleet.deaths += 1;
-                    last = Some((worker.clone(), why.clone()));
+                    fleet.unheard_since.get_or_insert(now);
+                    fleet.last_death = Some((worker.clone(), why.clone()));
                 }
             }
             if let Some((message, no_environment)) = refused {
@@ -351,14 +284,17 @@ impl Client {
                     Error::Refused { message }
                 });
             }
-            // As long as anybody lives, somebody gets on.
-            if fleet.deaths < DEATHS || alive > 0 {
+            // As long as anybody lives, somebody gets on. But those that are always on their way and never come do not.
+            let unheard = fleet.unheard_since.is_some_and(|at| now.since(at) >= patience);
+            if fleet.deaths < DEATHS || alive > 0 && !unheard {
                 return Ok(());
             }
             // Said once; whoever waits on goes on with a fresh count.
             fleet.deaths = 0;
+            fleet.unheard_since = None;
             fleet.engaged = false;
-        }
+            fleet.last_death.take()
+        };
         let Some((worker, why)) = last else {
             return Ok(());
         };

@@ -89,7 +89,8 @@ impl Client {
                 if let Some(look) = &mut looking {
                     self.read_signals_before(part, &ledger.value, look).await?;
                 }
-                self.take_in(part, Read { ledger: Ok(ledger.value), etag: ledger.etag });
+                let (ledger, etag) = (Ok(ledger.value), ledger.etag);
+                self.take_in(part, Read { ledger, etag, len: None });
                 self.bump();
             }
         }

@@ -3,7 +3,7 @@
 //! 1. [`Client::submit`] puts a task into a buffer; the flush loop appends it to the log ([`submit`]).
 //! 2. The watch loop reads the ledgers that changed into the board ([`watch`], [`board`]).
 //! 3. The fleet loop starts workers while there is work and room ([`wave`]), if this client is the one to do it
-//!    ([`lead`]), takes back what dead ones held ([`fleet`]), and ends what costs too much ([`budget`]). It also looks how
+//!    ([`lead`]), takes back what dead ones held ([`fleet`], [`muster`]), and ends what costs too much ([`budget`]). It also looks how
 //!    far the packages are that the workers need ([`environment`]).
 //! 4. [`Client::fetch`] reads a result ([`fetch`]), once [`Client::open_among`] says that none is missing ([`task_set`]);
 //!    [`manage`] changes and deletes sessions.
@@ -17,6 +17,7 @@ mod fleet;
 mod lead;
 mod list;
 mod manage;
+mod muster;
 mod read;
 mod submit;
 mod task_set;

@@ -7,6 +7,7 @@ use crate::{
     ids::{PartId, TaskId},
     key::{Key, OfPart},
     ledger::{self, Ledger, TaskState},
+    mutation::{Rule, is_broken},
     pace::Backoff,
     segment::Segment,
     signal::Signal,
@@ -16,7 +17,7 @@ use crate::{
 };
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// Reads on the wire at once.
 const IN_FLIGHT: usize = 32;
@@ -38,14 +39,28 @@ pub(super) struct Look {
     tail: Tail,
     discovered: Option<Monotonic>,
     signals_read: Option<Monotonic>,
+    lengths: Lengths,
     /// Batches of signals that were read and may not be deleted yet, or cannot be read.
     taken: HashSet<Key>,
 }
+
+/// Whether the lengths in a listing are those of the objects. A store may round them, or not know them.
+#[derive(Debug, Default)]
+struct Lengths {
+    wrong: bool,
+    /// When a ledger was last read in spite of its length.
+    tried: Option<Monotonic>,
+}
+
+/// The version and length of each ledger in a listing.
+type Listed = HashMap<PartId, (ETag, u64)>;
 
 /// A ledger as it was read, or why it cannot be.
 pub(super) struct Read {
     pub(super) ledger: Result<Ledger, Error>,
     pub(super) etag: Option<ETag>,
+    /// The length of the object, where it was read.
+    pub(super) len: Option<u64>,
 }
 
 /// A part, and the version of its ledger that was seen last.
@@ -105,14 +120,20 @@ impl Client {
         let Some((first, _)) = seen.first().cloned() else {
             return Ok(changed);
         };
+        let mut listing = Listed::new();
         let suspects = if seen.len() <= pace.ask_each {
             seen
         } else {
             let listed = self.list_parts(first).await?;
             changed |= self.read_signals(&listed, &mut look).await?;
-            suspects(seen, &listed, depth)
+            listing = listed.iter().filter_map(of_ledger).collect();
+            self.suspects(seen, &listing, depth, &mut look.lengths)
         };
         let ledgers = self.read_ledgers(suspects).await?;
+        look.lengths.wrong |= ledgers.iter().any(|(part, read)| {
+            let listed = listing.get(part).filter(|(etag, _)| read.etag.as_ref() == Some(etag));
+            listed.is_some_and(|(_, size)| read.len.is_some_and(|len| len != *size))
+        });
         // Read before the ledgers are shown: a task's signals come before its end.
         let due = ledgers.iter().any(|(_, read)| read.ledger.as_ref().is_ok_and(has_signals));
         if due || look.signals_read.is_none_or(|at| now.since(at) >= pace.signals) {
@@ -189,6 +210,36 @@ impl Client {
         Ok(self.deps.store.list(&self.keys.parts(), Some(&after)).await?)
     }
 
+    /// Of these, the ledgers that a listing shows to be worth reading. One of those that seem to hold no endings is read now
+    /// and then all the same: it tells whether lengths can be believed.
+    fn suspects(
+        &self,
+        seen: Vec<Seen>,
+        listed: &Listed,
+        depth: Depth,
+        lengths: &mut Lengths,
+    ) -> Vec<Seen> {
+        let changed = |(part, seen): &Seen| {
+            listed.get(part).is_some_and(|(etag, _)| seen.as_ref() != Some(etag))
+        };
+        let quiet = |(part, _): &Seen| {
+            listed.get(part).is_some_and(|(_, size)| !ledger::may_hold_endings(*size))
+        };
+        let changed: Vec<Seen> = seen.into_iter().filter(changed).collect();
+        if depth != Depth::Endings || lengths.wrong {
+            return changed;
+        }
+        let (quiet, mut suspects): (Vec<Seen>, Vec<Seen>) = changed.into_iter().partition(quiet);
+        let (now, every) = (self.deps.clock.now(), self.pace().patrol);
+        let due = lengths.tried.is_none_or(|at| now.since(at) >= every);
+        if due && !quiet.is_empty() && !is_broken(Rule::LengthsAreHints) {
+            lengths.tried = Some(now);
+            let any = self.deps.ids.random() as usize % quiet.len();
+            suspects.extend(quiet.get(any).cloned());
+        }
+        suspects
+    }
+
     async fn read_ledgers(&self, suspects: Vec<Seen>) -> Result<Vec<(PartId, Read)>, Error> {
         let reads = stream::iter(suspects).map(|(part, etag)| async move {
             Ok::<_, Error>((part, self.read_ledger(part, etag).await?))
@@ -213,7 +264,8 @@ impl Client {
             Ok(Some(object)) => {
                 let read = envelope::decode::<Ledger>(Kind::Ledger, &key, &object.body);
                 let ledger = read.map(|(ledger, _)| ledger);
-                Ok(Some(Read { ledger, etag: Some(object.etag) }))
+                let len = Some(object.body.len() as u64);
+                Ok(Some(Read { ledger, etag: Some(object.etag), len }))
             }
             Ok(None) | Err(StoreError::NotFound { .. }) => Ok(None),
             Err(other) => Err(other.into()),
@@ -288,21 +340,11 @@ impl Client {
     }
 }
 
-/// Of these, the ledgers that a listing shows to be worth reading.
-fn suspects(seen: Vec<Seen>, listed: &[Entry], depth: Depth) -> Vec<Seen> {
-    let ledger = |entry: &Entry| match entry.key.of_part() {
+fn of_ledger(entry: &Entry) -> Option<(PartId, (ETag, u64))> {
+    match entry.key.of_part() {
         Some((part, OfPart::Ledger)) => Some((part, (entry.etag.clone(), entry.size))),
         Some((_, OfPart::Signals)) | None => None,
-    };
-    let now: std::collections::HashMap<_, _> = listed.iter().filter_map(ledger).collect();
-    let mut suspects = seen;
-    suspects.retain(|(part, seen)| {
-        now.get(part).is_some_and(|(etag, size)| {
-            let news = depth != Depth::Endings || ledger::may_hold_endings(*size);
-            news && seen.as_ref() != Some(etag)
-        })
-    });
-    suspects
+    }
 }
 
 fn has_signals(ledger: &Ledger) -> bool {

@@ -283,19 +283,27 @@ pub async fn disturb(
     clock: &dyn Clock,
 ) -> Result<(), Error> {
     let key = keys.beat(worker);
+    let unheard = || {
+        let process = ProcessId { host: String::new(), pid: 0, started: 0 };
+        first_beat(worker.clone(), process, clock)
+    };
     // It may beat just now. Its next beat is far away, so once more.
     for _ in 0..2 {
         let written = match store.get(&key).await {
             Ok(object) => {
-                let (mut beat, _) =
-                    envelope::decode::<Heartbeat>(Kind::Heartbeat, &key, &object.body)?;
+                // One that cannot be read is written anew: its worker sees that it changed, and nobody else needs it.
+                let read = envelope::decode::<Heartbeat>(Kind::Heartbeat, &key, &object.body);
+                let mut beat = match read {
+                    Ok((beat, _)) => beat,
+                    Err(error) if is_broken(Rule::BeatsReplaced) => return Err(error),
+                    Err(_) => unheard(),
+                };
                 beat.disturbed += 1;
                 let body = envelope::encode(Kind::Heartbeat, &key, &beat)?;
                 store.replace(&key, body, &object.etag).await
             }
             Err(StoreError::NotFound { .. }) => {
-                let process = ProcessId { host: String::new(), pid: 0, started: 0 };
-                let beat = first_beat(worker.clone(), process, clock);
+                let beat = unheard();
                 store.create(&key, envelope::encode(Kind::Heartbeat, &key, &beat)?).await
             }
             Err(other) => return Err(other.into()),

@@ -47,6 +47,8 @@ pub(super) struct Queue {
     /// The identities that the ledgers of the parts must have.
     shapes: BTreeMap<PartId, Shape>,
     damage: Option<String>,
+    /// Whether it has looked for segments behind the first one.
+    looked: bool,
     rank: u32,
     pub(super) rounds: Rounds,
     /// The manifest's count of reopenings that was seen last.
@@ -87,6 +89,7 @@ impl Queue {
             loaded: Vec::new(),
             shapes: BTreeMap::new(),
             damage: None,
+            looked: false,
             rank,
             rounds: Rounds::default(),
             reopened: 0,
@@ -114,7 +117,7 @@ impl Queue {
             self.loaded.clear();
         }
         self.unread.add(news, again);
-        (self.tail, self.reopened) = (tail, reopened);
+        (self.tail, self.reopened, self.looked) = (tail, reopened, true);
         Ok(())
     }
 
@@ -212,7 +215,7 @@ impl Queue {
 
     /// What could not be read, once everything else is done.
     pub(super) fn damage(&self) -> Option<String> {
-        let done = self.parts.is_empty() && self.unread.is_empty();
+        let done = self.looked && self.parts.is_empty() && self.unread.is_empty();
         self.damage.clone().filter(|_| done)
     }
 
@@ -415,7 +418,7 @@ impl Worker {
                 }
             }
             for claim in &settlement.released {
-                ledger.release(&me, *claim);
+                ledger.release(&me, *claim, manifest.max_attempts, at);
             }
             let joined = settlement.back_up.filter(|claim| ledger.back_up(&me, *claim));
             let claims = match joined {
@@ -432,8 +435,8 @@ impl Worker {
             Some(Known::Untouched) => {
                 (Some(Versioned { value: Ledger::new(part.segment, len), etag: None }), true)
             }
-            Some(Known::Begun { etag, .. }) => (None, etag.is_none()),
-            None => (None, true),
+            // A part that is forgotten was over, or its ledger cannot be read. Nobody claims from one that was not read.
+            Some(Known::Begun { .. }) | None => (None, false),
         };
         let late = is_broken(Rule::NoLateLedger);
         let may_begin = may_begin || late;

@@ -1,7 +1,13 @@
 //! Deleting a session: what goes last, who is waited for, and that nothing comes back.
 use super::bench::{Actor, Bench, Diary, Flag, config, guards, left_of, seconds, small};
+use parking_lot::Mutex;
 use starburst_core::{
-    client, client::Client, clock::UnixMillis, ids::SessionId, key::SessionKeys, mutation::Rule,
+    client,
+    client::Client,
+    clock::UnixMillis,
+    ids::{SessionId, TaskId},
+    key::SessionKeys,
+    mutation::Rule,
     store::Store,
 };
 use starburst_testkit::{Fault, FaultStore, MemStore, Operation};
@@ -107,6 +113,82 @@ fn no_ledger_is_begun_anew_in_a_deleted_session() {
 #[test]
 fn a_ledger_that_is_gone_when_a_worker_looks_at_its_claims_is_not_begun_anew() {
     guards(Rule::GoneIsGone, async || deleted_under_a_worker(seconds(500), true).await.is_empty());
+}
+
+/// Which calls for a ledger are refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Refused {
+    None,
+    Writes,
+    /// Writes, and from the second read on reads too.
+    AfterARead,
+    All,
+}
+
+/// A worker that has yet to say how a task ended learns that the tasks of its part are over, and forgets the part. Before it
+/// has said it the session is deleted.
+async fn deleted_after_all_was_over() -> Vec<String> {
+    let refused = Arc::new(Mutex::new(Refused::None));
+    let now = Arc::clone(&refused);
+    let store = FaultStore::new(MemStore::default(), move |operation, key| {
+        let mut now = now.lock();
+        let hit = match (*now, operation) {
+            (_, _) if key.last() != "ledger" => false,
+            (Refused::All, _) => true,
+            (Refused::Writes | Refused::AfterARead, Operation::Write) => true,
+            (Refused::AfterARead, Operation::Read) => {
+                *now = Refused::All;
+                false
+            }
+            (Refused::None | Refused::Writes | Refused::AfterARead, _) => false,
+        };
+        hit.then_some(Fault::Refuse)
+    });
+    let bench = Bench::on(Arc::new(store));
+    let client = bench.create(config()).await;
+    let ids: Vec<TaskId> = (0..4).map(|_| client.submit(small()).unwrap()).collect();
+    client.flush().await.unwrap();
+    let session = client.session().clone();
+    // The second and third task are claimed together.
+    let worker = bench.hire(&session, Actor::lasting([1, 1, 300]));
+    bench.sleep(Duration::from_millis(1_500)).await;
+    *refused.lock() = Refused::Writes;
+    bench.sleep(seconds(3)).await;
+    *refused.lock() = Refused::None;
+    assert_eq!(client.cancel(&ids).await.unwrap(), 3);
+    client.stop();
+    *refused.lock() = Refused::AfterARead;
+    worker.nudge();
+    assert!(bench.until(seconds(60), async || *refused.lock() == Refused::All).await);
+    *refused.lock() = Refused::None;
+    delete_all(&*bench.store, &session).await;
+    assert!(bench.until(seconds(1_000), async || worker.work.is_finished()).await);
+    left_of(&*bench.store, &session).await
+}
+
+#[test]
+fn a_ledger_whose_tasks_were_over_and_that_is_gone_is_not_begun_anew() {
+    guards(Rule::NoLateLedger, async || {
+        // A first heartbeat is written without a look at the session: a sweep finds it.
+        !deleted_after_all_was_over().await.iter().any(|key| key.ends_with("/ledger"))
+    });
+}
+
+#[test]
+fn a_session_with_a_damaged_heartbeat_can_be_deleted() {
+    guards(Rule::BeatsReplaced, async || {
+        let bench = Bench::new();
+        let client = bench.create(config()).await;
+        client.submit(small()).unwrap();
+        client.flush().await.unwrap();
+        let _worker = bench.hire(client.session(), Actor::echo(seconds(500)));
+        bench.sleep(seconds(40)).await;
+        let rows = client.workers().await.unwrap();
+        let beat = SessionKeys::new(client.session().clone()).beat(&rows[0].0.worker);
+        let etag = bench.store.head(&beat).await.unwrap().unwrap();
+        bench.store.replace(&beat, "damaged".into(), &etag).await.unwrap();
+        client.delete().await.is_ok() && left_of(&*bench.store, client.session()).await.is_empty()
+    });
 }
 
 #[test]

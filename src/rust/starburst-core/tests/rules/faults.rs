@@ -66,6 +66,23 @@ async fn cancelling_shows_no_end_before_the_conditions_that_came_before_it() {
     assert_eq!(client.take_signals().len(), 1);
 }
 
+/// A worker that cannot read the first segment looks for others before it leaves.
+#[tokio::test(start_paused = true)]
+async fn a_first_segment_that_is_damaged_costs_no_other() {
+    let bench = Bench::new();
+    let client = bench.create(config()).await;
+    let mut ids = Vec::new();
+    for _ in 0..2 {
+        ids.push(client.submit(small()).unwrap());
+        client.flush().await.unwrap();
+    }
+    let key = SessionKeys::new(client.session().clone()).segment(0);
+    let etag = bench.store.head(&key).await.unwrap().unwrap();
+    bench.store.replace(&key, "damaged".into(), &etag).await.unwrap();
+    let _worker = bench.hire(client.session(), Actor::echo(seconds(1)));
+    assert!(all_completed(&bench, &client, &ids[1..]).await);
+}
+
 /// Behind a task that turned out to be long nothing is kept, so that others can take it.
 #[tokio::test(start_paused = true)]
 async fn what_waits_behind_a_long_task_is_left_to_others() {

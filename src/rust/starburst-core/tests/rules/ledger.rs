@@ -84,12 +84,27 @@ fn the_last_strike_ends_a_task() {
 }
 
 #[test]
+fn a_task_that_was_left_to_its_holder_at_its_last_strike_is_over_when_that_gives_it_back() {
+    guards(Rule::MaxAttempts, async || {
+        let (mut ledger, w) = (Ledger::new(Nonce(1), 1), worker("w"));
+        let claim = ledger.claim(&w, 1, &[])[0];
+        for backup in ["x", "y", "z"].map(worker) {
+            assert!(ledger.back_up(&backup, claim));
+            ledger.strike(&backup, 0, "killed", 3, UnixMillis(0));
+        }
+        let left = ledger.holds(&w, claim);
+        ledger.release(&w, claim, 3, UnixMillis(0));
+        left && ledger.counts().failed == 1
+    });
+}
+
+#[test]
 fn giving_back_what_has_not_begun_costs_nothing() {
     guards(Rule::FreeRelease, async || {
         let (mut ledger, w) = (Ledger::new(Nonce(1), 1), worker("w"));
         for _ in 0..9 {
             let claim = ledger.claim(&w, 1, &[])[0];
-            ledger.release(&w, claim);
+            ledger.release(&w, claim, 3, UnixMillis(0));
         }
         ledger.claim(&w, 1, &[]);
         ledger.strike(&w, 0, "killed", 3, UnixMillis(0));
@@ -113,7 +128,7 @@ fn what_was_claimed_after_the_judgement_is_not_taken_back() {
     guards(Rule::JudgedOnly, async || {
         let (mut ledger, w) = (Ledger::new(Nonce(1), 1), worker("w"));
         let first = ledger.claim(&w, 1, &[]);
-        ledger.release(&w, first[0]);
+        ledger.release(&w, first[0], 3, UnixMillis(0));
         let anew = ledger.claim(&w, 1, &[]);
         let taken = ledger.reclaim(&w, &first, "silent", 3, UnixMillis(0));
         taken == 0 && ledger.claims_of(&w) == anew

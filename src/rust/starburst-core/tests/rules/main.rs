@@ -7,4 +7,5 @@ mod deletion;
 mod faults;
 mod leaving;
 mod ledger;
+mod listings;
 mod progress;

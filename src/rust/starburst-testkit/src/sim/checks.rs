@@ -5,7 +5,11 @@ use starburst_core::{
     key::{Key, OfWorker},
     ledger::{Ending, History, Ledger, TaskState},
 };
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 /// By what the steps of a session are judged.
 #[derive(Debug, Clone, Copy)]
@@ -23,10 +27,20 @@ pub(super) fn steps(log: &Log, law: Law) -> Vec<String> {
     let mut violations = Vec::new();
     let mut ledgers: HashMap<Key, Arc<Ledger>> = HashMap::new();
     let mut beats: HashMap<WorkerId, Beats> = HashMap::new();
+    let mut ruined: HashSet<Key> = HashSet::new();
     log.each(|event| match event {
         Event::Note { .. } => {}
         Event::Delete { key, .. } => {
             ledgers.remove(key);
+            ruined.remove(key);
+        }
+        // From an older state that was put back it goes on.
+        Event::Damage { key, ledger: Some(ledger), .. } => {
+            ruined.remove(key);
+            ledgers.insert(key.clone(), Arc::clone(ledger));
+        }
+        Event::Damage { key, ledger: None, .. } => {
+            ruined.insert(key.clone());
         }
         Event::Write { at, key, ledger, .. } => {
             if let Some((worker, OfWorker::Beat)) = key.of_worker() {
@@ -37,6 +51,10 @@ pub(super) fn steps(log: &Log, law: Law) -> Vec<String> {
             let Some(ledger) = ledger else {
                 return;
             };
+            if ruined.contains(key) {
+                let at = at.as_secs_f64();
+                violations.push(format!("{at:.3} s {key} cannot be read and is written over"));
+            }
             let fresh = TaskState::Pending(History::default());
             let before = ledgers.get(key).map(|ledger| ledger.tasks.as_slice());
             for (place, new) in ledger.tasks.iter().enumerate() {

@@ -2,6 +2,7 @@
 use super::{
     evaluator::SimR,
     process::{Power, Switch},
+    weather::Hopeless,
     workplace::{self, Workplace},
     world::{Process, World},
 };
@@ -9,13 +10,30 @@ use starburst_core::{
     clock::{Clock, UnixMillis},
     ids::WorkerId,
     key::SessionKeys,
-    launch::{Fate, LaunchSpec},
+    launch::{Fate, LaunchError, LaunchSpec},
     uploads::Uploads,
 };
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 impl Workplace for World {
-    fn start(self: &Arc<Self>, spec: &LaunchSpec) {
+    fn start(self: &Arc<Self>, spec: &LaunchSpec) -> Result<(), LaunchError> {
+        match self.launching.obstacle(self.clock.now()) {
+            Some(Hopeless::Refused) => {
+                return Err(LaunchError::Refused { message: "no capacity".into() });
+            }
+            Some(Hopeless::Silent) => {
+                self.note(format!("worker {} is started and does not come", spec.worker));
+                // Of some the launcher knows that they ended at once; of others it knows nothing.
+                if self.dice.one_in(2) {
+                    let (name, switch) = (spec.worker.to_string(), Switch::default());
+                    switch.set(Power::Dead);
+                    let task = tokio::spawn(async {});
+                    self.workers.lock().push(Process { name, switch, task });
+                }
+                return Ok(());
+            }
+            None => {}
+        }
         let twice = self.weather.twice > 0 && self.dice.one_in(self.weather.twice);
         for copy in 0..=u32::from(twice) {
             let switch = Switch::default();
@@ -24,6 +42,7 @@ impl Workplace for World {
             self.note(format!("worker {name} starts"));
             self.workers.lock().push(Process { name, switch, task });
         }
+        Ok(())
     }
     fn stop(&self, worker: &WorkerId) {
         // Where they are out of reach they learn of it by themselves.

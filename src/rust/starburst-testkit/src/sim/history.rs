@@ -9,7 +9,7 @@ use starburst_core::{
     segment::Segment,
 };
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     hash::Hasher,
     sync::{
         Arc,
@@ -39,6 +39,17 @@ pub enum Event {
         /// Its name.
         key: Key,
     },
+    /// An object was damaged.
+    Damage {
+        /// Virtual time since the start.
+        at: Duration,
+        /// Its name.
+        key: Key,
+        /// How, in words.
+        how: &'static str,
+        /// The ledger that it is all the same, if it can be read.
+        ledger: Option<Arc<Ledger>>,
+    },
     /// Something happened to a process or a request.
     Note {
         /// Virtual time since the start.
@@ -56,6 +67,10 @@ pub struct Log {
     places: Mutex<BTreeMap<(ClientId, u64), (PartId, usize)>>,
     /// All states of each ledger.
     states: Mutex<BTreeMap<PartId, Vec<Arc<Ledger>>>>,
+    /// Objects that were damaged, whatever became of them later.
+    damaged: Mutex<BTreeSet<Key>>,
+    /// Parts whose ledger was replaced by one that can be read.
+    put_back: Mutex<BTreeSet<PartId>>,
     /// A segment was deleted.
     torn: AtomicBool,
 }
@@ -96,6 +111,53 @@ impl Log {
         self.add(Event::Write { at, key: key.clone(), body, ledger });
     }
 
+    /// An object was damaged, and is this from now on.
+    pub(super) fn damaged(&self, at: Duration, key: &Key, how: &'static str, body: &Bytes) {
+        let is_ledger = matches!(key.of_part(), Some((_, OfPart::Ledger)));
+        let read = is_ledger.then(|| envelope::decode::<Ledger>(Kind::Ledger, key, body));
+        let ledger = read.and_then(Result::ok).map(|(ledger, _)| Arc::new(ledger));
+        if let Some((part, _)) = key.of_part().filter(|_| ledger.is_some()) {
+            self.put_back.lock().insert(part);
+        }
+        self.damaged.lock().insert(key.clone());
+        self.add(Event::Damage { at, key: key.clone(), how, ledger });
+    }
+
+    /// The objects that were damaged.
+    pub(super) fn all_damaged(&self) -> BTreeSet<Key> {
+        self.damaged.lock().clone()
+    }
+
+    pub(super) fn is_ledger_damaged(&self, part: PartId) -> bool {
+        let damaged = self.damaged.lock();
+        damaged.iter().any(|key| key.of_part() == Some((part, OfPart::Ledger)))
+    }
+
+    /// Whether an older state of this part's ledger was put back, from which others may have gone on.
+    pub(super) fn is_put_back(&self, part: PartId) -> bool {
+        self.put_back.lock().contains(&part)
+    }
+
+    /// Whether near-live conditions of this part were damaged.
+    pub(super) fn are_signals_damaged(&self, part: PartId) -> bool {
+        let damaged = self.damaged.lock();
+        damaged.iter().any(|key| key.of_part() == Some((part, OfPart::Signals)))
+    }
+
+    /// What was written under this name, but for the last.
+    pub(super) fn earlier(&self, name: &Key) -> Vec<Bytes> {
+        let mut bodies = Vec::new();
+        self.each(|event| match event {
+            Event::Write { key, body, .. } if key == name => bodies.push(body.clone()),
+            Event::Write { .. }
+            | Event::Delete { .. }
+            | Event::Damage { .. }
+            | Event::Note { .. } => {}
+        });
+        bodies.pop();
+        bodies
+    }
+
     /// Where a task is; nowhere before its segment is written.
     pub(super) fn place(&self, id: &TaskId) -> Option<(PartId, usize)> {
         self.places.lock().get(&(id.client.clone(), id.seq)).copied()
@@ -128,6 +190,10 @@ impl Log {
                 hash.write_u128(at.as_nanos());
                 hash.write(key.as_str().as_bytes());
             }
+            Event::Damage { at, key, .. } => {
+                hash.write_u128(at.as_nanos());
+                hash.write(key.as_str().as_bytes());
+            }
             Event::Note { .. } => {}
         });
         hash.finish()
@@ -139,6 +205,7 @@ impl Log {
         let mut ledgers: HashMap<Key, Arc<Ledger>> = HashMap::new();
         self.each(|event| match event {
             Event::Note { at, text } => lines.push(line(*at, text)),
+            Event::Damage { at, key, how, .. } => lines.push(line(*at, &format!("{key} is {how}"))),
             Event::Delete { at, key } => lines.push(line(*at, &format!("{key} is deleted"))),
             Event::Write { at, key, body, ledger } => {
                 let Some(ledger) = ledger else {

@@ -13,7 +13,7 @@ use starburst_core::{
     clock::{Clock, Monotonic},
     ids::WorkerId,
     key::SessionKeys,
-    launch::LaunchSpec,
+    launch::{LaunchError, LaunchSpec},
     store::Store,
     uploads::Uploads,
     worker::evaluator::{Evaluator, Event, Job, Outcome},
@@ -168,7 +168,7 @@ async fn idle(site: &Arc<Site>, client: &Arc<Client>, load: Load) -> Cost {
         let worker = WorkerId::fresh(&*site.dice);
         let session = manifest.session.clone();
         let spec = LaunchSpec { session, worker, rank, cpu: 1.0, detached: true };
-        site.start(&spec);
+        site.start(&spec).unwrap();
     }
     site.clock.sleep(load.idle).await;
     Cost {
@@ -204,8 +204,9 @@ fn task(length: Duration) -> NewTask {
 }
 
 impl Workplace for Site {
-    fn start(self: &Arc<Self>, spec: &LaunchSpec) {
+    fn start(self: &Arc<Self>, spec: &LaunchSpec) -> Result<(), LaunchError> {
         tokio::spawn(work(Arc::clone(self), spec.clone()));
+        Ok(())
     }
 }
 

@@ -9,6 +9,7 @@ use super::{
 use starburst_core::{
     client::{Client, Known, NewTask},
     clock::Clock,
+    error::Error,
     ids::{SessionId, TaskId},
 };
 use std::{sync::Arc, time::Duration};
@@ -76,8 +77,11 @@ impl World {
         while !self.is_gone() {
             self.pause(20_000).await;
             let switch = Switch::default();
-            if let Ok(client) = Client::attach(self.deps(&switch), session.clone()).await {
-                return Some((client, switch));
+            match Client::attach(self.deps(&switch), session.clone()).await {
+                Ok(client) => return Some((client, switch)),
+                // It stays so.
+                Err(Error::Damaged { .. }) if self.weather.damage_s > 0 => return None,
+                Err(_) => {}
             }
         }
         None

@@ -4,20 +4,23 @@
 //! 1. A seed decides everything: the weather, who submits what when, what fails ([`weather`]).
 //! 2. The storm: several clients submit, cancel and retry ([`member`]); workers work ([`crew`], [`evaluator`]); some of both
 //!    die, at times the store is gone, and the session may be deleted ([`trouble`]). What clients show meanwhile is
-//!    compared with the states that there were ([`views`]).
+//!    compared with the states that there were ([`views`]). At times no worker can be started ([`launching`]).
 //! 3. The calm: nothing fails any more, a fresh client attaches, and everything must come to an end ([`ending`]).
 //! 4. What happened is read from the record of all writes, not from the code's own counters ([`checks`],
 //!    [`named`]).
 mod checks;
 mod crew;
+mod damage;
 mod ending;
 mod evaluator;
 mod history;
 mod large;
+mod launching;
 pub mod load;
 mod member;
 mod meter;
 mod named;
+mod owner;
 mod process;
 mod store;
 mod trouble;
@@ -28,7 +31,7 @@ mod world;
 
 pub use history::{Event, Log};
 pub use meter::Requests;
-pub use weather::Weather;
+pub use weather::{Hopeless, Weather};
 
 use starburst_core::mutation::{self, Rule};
 

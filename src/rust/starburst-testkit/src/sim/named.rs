@@ -18,7 +18,7 @@ pub(super) fn before_it_is_named(log: &Log) -> Vec<String> {
     let (mut there, mut over) = (HashSet::new(), false);
     let mut violations = Vec::new();
     log.each(|event| match event {
-        Event::Note { .. } => {}
+        Event::Note { .. } | Event::Damage { .. } => {}
         Event::Delete { key, .. } => {
             over |= key.of_part().is_none_or(|(_, of)| of == OfPart::Ledger)
         }

@@ -1,10 +1,15 @@
 //! What befalls the processes: crashes, standing still, a network or a store that is gone, and a deletion amid all that.
 use super::{
     process::{Power, Switch},
-    weather::Weather,
+    weather::{Hopeless, Weather},
     world::{Process, World},
 };
-use starburst_core::{client::Client, clock::Clock, error::Error, ids::SessionId};
+use starburst_core::{
+    client::{self, Client},
+    clock::{Clock, Monotonic},
+    error::Error,
+    ids::SessionId,
+};
 use std::{
     sync::{Arc, atomic::Ordering},
     time::Duration,
@@ -12,6 +17,8 @@ use std::{
 
 /// Most troubles pass within this, in seconds.
 const SHORT: u64 = 250;
+/// A write that is late comes within this.
+const LATEST: Duration = Duration::from_secs(21);
 /// Some take as long as this, in seconds: longer than a worker waits for its store.
 const LONG: u64 = 900;
 /// Somebody who attaches is refused more often than this by no weather: a try takes a second at least, and mostly 20.
@@ -20,7 +27,7 @@ const REFUSED: u32 = 500;
 impl World {
     /// Crashes, stops and cuts off processes at random moments.
     pub(super) async fn make_trouble(self: Arc<Self>) {
-        let Weather { crash_s, pause_s, cut_s, outage_s, .. } = self.weather;
+        let Weather { crash_s, pause_s, cut_s, outage_s, no_room_s, silent_s, .. } = self.weather;
         loop {
             self.clock.sleep(Duration::from_secs(1)).await;
             if self.one_in(crash_s) {
@@ -50,6 +57,13 @@ impl World {
                 let time = self.a_while();
                 self.note(format!("nobody reaches the store for {} s", time.as_secs()));
                 self.store.go_down(time);
+            }
+            for (every, how) in [(no_room_s, Hopeless::Refused), (silent_s, Hopeless::Silent)] {
+                if self.one_in(every) {
+                    let until = Monotonic(self.clock.now().0 + self.a_while());
+                    self.note(format!("launches are in vain until {:?}: {how:?}", until.0));
+                    self.launching.hinder(how, until);
+                }
             }
         }
     }
@@ -85,6 +99,8 @@ impl World {
 
     /// Somebody deletes the session, and may be killed in the middle of it; then somebody else does.
     pub(super) async fn delete_in_storm(self: Arc<Self>, session: SessionId) {
+        // A late write that makes the session would make it again: that is not promised to be noticed.
+        self.clock.sleep(LATEST).await;
         self.pause(200_000).await;
         let mut refused = 0;
         loop {
@@ -96,6 +112,14 @@ impl World {
             let client = match Client::attach(self.deps(&switch), session.clone()).await {
                 Ok(client) => client,
                 Err(Error::NoSession { .. }) => break,
+                // It is deleted by its name.
+                Err(Error::Damaged { .. }) if self.weather.damage_s > 0 => {
+                    match client::delete_session(&self.deps(&switch), &session).await {
+                        Ok(()) => break,
+                        Err(_) => refused += 1,
+                    }
+                    continue;
+                }
                 Err(_) => {
                     refused += 1;
                     continue;

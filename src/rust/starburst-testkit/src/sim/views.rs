@@ -6,7 +6,7 @@ use starburst_core::{
     ids::{PartId, TaskId},
     ledger::{Ending, Ledger, TaskState},
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What one client has shown so far.
 #[derive(Debug, Default)]
@@ -15,6 +15,8 @@ pub(super) struct Shown {
     states: BTreeMap<PartId, usize>,
     /// Near-live conditions of its own tasks.
     signals: BTreeMap<TaskId, u64>,
+    /// Tasks of which it showed that they have a value.
+    completed: BTreeSet<TaskId>,
     /// It cancelled something or tried something again.
     meddled: bool,
 }
@@ -63,6 +65,18 @@ impl Shown {
         log: &Log,
         signals: bool,
     ) -> Option<String> {
+        for (_, known, id) in tasks {
+            if *known == Known::Completed {
+                self.completed.insert(id.clone());
+            } else if self.completed.contains(id) && !log.is_put_back(part) {
+                return Some(format!("client {} takes back the value of {id}", client.id()));
+            }
+        }
+        // Open tasks of a damaged ledger are shown as failed, which no ledger says.
+        if log.is_ledger_damaged(part) {
+            return None;
+        }
+        let signals = signals && !log.are_signals_damaged(part);
         let passed = self.states.entry(part).or_default();
         let untouched = tasks.iter().all(|(_, known, _)| *known == Known::Pending);
         if *passed == 0 && untouched {

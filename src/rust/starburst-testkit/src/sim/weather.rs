@@ -2,6 +2,15 @@
 use crate::SeededIds;
 use starburst_core::pace::Pace;
 
+/// Why no worker starts any more once the storm is over, until somebody is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hopeless {
+    /// Launches are refused: no room, a quota that is used up.
+    Refused,
+    /// Launches are accepted, and no worker ever comes.
+    Silent,
+}
+
 /// What may happen in a run, and how often.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Weather {
@@ -53,6 +62,16 @@ pub struct Weather {
     pub local: bool,
     /// Whether somebody deletes the session in the middle of the storm.
     pub deleted: bool,
+    /// An object of the session is damaged about every so many seconds; 0 for never.
+    pub damage_s: u64,
+    /// Launches are refused, for a while, about every so many seconds; 0 for never.
+    pub no_room_s: u64,
+    /// Launches are accepted and no worker comes, for a while, about every so many seconds; 0 for never.
+    pub silent_s: u64,
+    /// Whether workers cannot be started at the end of the storm, for as long as nobody is told.
+    pub hopeless: Option<Hopeless>,
+    /// Whether the client that owns the session dies in the storm.
+    pub owner_dies: bool,
 }
 
 impl Weather {
@@ -82,12 +101,18 @@ impl Weather {
         owned: false,
         local: false,
         deleted: false,
+        damage_s: 0,
+        no_room_s: 0,
+        silent_s: 0,
+        hopeless: None,
+        owner_dies: false,
     };
 
     /// The weather that a seed brings: each kind of trouble is absent, rare or frequent, independent of the others.
     pub fn of(seed: u64) -> Self {
         let dice = SeededIds::new(seed ^ 0x3ea7_4e12);
         let pick = |values: [u64; 3]| values[dice.below(3) as usize];
+        let hopeless = [Hopeless::Refused, Hopeless::Silent];
         Self {
             clients: 1 + dice.below(3) as u32,
             workers: 1 + dice.below(4) as u32,
@@ -113,6 +138,11 @@ impl Weather {
             owned: dice.one_in(4),
             local: dice.one_in(32),
             deleted: dice.one_in(8),
+            no_room_s: pick([0, 0, 120]),
+            silent_s: pick([0, 0, 120]),
+            hopeless: dice.one_in(6).then(|| hopeless[dice.below(2) as usize]),
+            owner_dies: dice.one_in(2),
+            damage_s: pick([0, 0, 20]),
         }
     }
 
@@ -124,6 +154,13 @@ impl Weather {
     /// Whether every task ends with what its code left.
     pub(super) fn spares_tasks(&self) -> bool {
         let lost = self.r_dies + self.crash_s + self.cut_s + self.pause_s + self.outage_s;
-        lost + self.cancel + self.client_dies == 0 && !self.deleted
+        let spared =
+            !self.deleted && self.hopeless.is_none() && self.damage_s == 0 && !self.owner_is_lost();
+        lost + self.cancel + self.client_dies == 0 && spared
+    }
+
+    /// Whether the session belongs to a client that dies.
+    pub(super) fn owner_is_lost(&self) -> bool {
+        self.owned && self.owner_dies
     }
 }

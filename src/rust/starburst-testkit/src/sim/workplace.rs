@@ -27,7 +27,10 @@ use tokio::sync::watch;
 /// Where workers are started.
 pub(super) trait Workplace: Debug + Send + Sync + 'static {
     /// Starts a worker.
-    fn start(self: &Arc<Self>, spec: &LaunchSpec);
+    ///
+    /// # Errors
+    /// Why it does not.
+    fn start(self: &Arc<Self>, spec: &LaunchSpec) -> Result<(), LaunchError>;
     /// Stops one, where workers can be stopped.
     fn stop(&self, _: &WorkerId) {}
     /// What is known of one besides its heartbeat.
@@ -50,8 +53,7 @@ impl<W: Workplace> Fates for Crew<W> {
 #[async_trait]
 impl<W: Workplace> Launcher for Crew<W> {
     async fn launch(&self, spec: &LaunchSpec) -> Result<(), LaunchError> {
-        self.0.start(spec);
-        Ok(())
+        self.0.start(spec)
     }
     async fn stop(&self, worker: &WorkerId, _: Option<&ProcessId>) {
         self.0.stop(worker);

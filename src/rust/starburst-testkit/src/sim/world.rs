@@ -2,6 +2,7 @@
 use super::{
     Report,
     checks::{self, Law},
+    launching::Launching,
     named,
     process::{Power, Reached, Switch},
     store::SimStore,
@@ -41,6 +42,7 @@ pub(super) struct World {
     pub(super) submitted: Mutex<BTreeMap<TaskId, bool>>,
     /// What was wrong with what clients showed.
     pub(super) alarms: Mutex<Vec<String>>,
+    pub(super) launching: Launching,
     /// The session was deleted in the storm.
     pub(super) gone: AtomicBool,
 }
@@ -67,6 +69,7 @@ pub(super) async fn run(seed: u64, weather: Weather, tell: bool) -> Report {
         clients: Mutex::default(),
         submitted: Mutex::default(),
         alarms: Mutex::default(),
+        launching: Launching::default(),
         gone: AtomicBool::new(false),
     });
     let mut violations = Vec::new();
@@ -159,46 +162,86 @@ impl World {
         let session = first.session().clone();
         let trouble = tokio::spawn(Arc::clone(self).make_trouble());
         let delete = || tokio::spawn(Arc::clone(self).delete_in_storm(session.clone()));
+        let losing = self.weather.hopeless.map(|how| tokio::spawn(Arc::clone(self).lose_hope(how)));
+        let damaging = tokio::spawn(Arc::clone(self).damage_objects(session.clone()));
+        let listing = tokio::spawn(Arc::clone(self).look_for_old(session.clone()));
         let deleting = self.weather.deleted.then(delete);
         let mut submitting = Vec::new();
         for n in 0..self.weather.clients {
             let client = (n == 0).then(|| (Arc::clone(&first), switch.clone()));
-            submitting.push(tokio::spawn(Arc::clone(self).take_part(session.clone(), client)));
+            let owns = client.is_some() && self.weather.owner_is_lost();
+            let taking_part = Arc::clone(self).take_part(session.clone(), client);
+            submitting.push(if owns {
+                let dying = Arc::clone(self).owner_dies(Arc::clone(&first), switch.clone());
+                tokio::spawn(async move {
+                    let lives = async { tokio::join!(taking_part, std::future::pending::<()>()) };
+                    tokio::select! { biased; () = dying => None, (survivor, ()) = lives => survivor }
+                })
+            } else {
+                tokio::spawn(taking_part)
+            });
         }
         let mut survivors = Vec::new();
         for client in submitting {
             survivors.extend(client.await.unwrap());
         }
         trouble.abort();
+        listing.abort();
+        damaging.abort();
+        losing.inspect(JoinHandle::abort);
         self.calm_down();
         if let Some(deleting) = deleting {
             deleting.await.unwrap();
             self.after_deletion(&session, &survivors, bystander, violations).await;
             return (0, 0);
         }
+        let (shut, idle) = self.ruins(&session).await;
+        if !shut.is_empty() {
+            self.launching.calm_down(None);
+            self.after_ruin(&session, &mut survivors, &shut, violations).await;
+            self.look_behind(&session, bystander, violations).await;
+            return (0, 0);
+        }
         let auditor = Client::attach(self.deps(&Switch::default()), session.clone()).await.unwrap();
         let mut auditor = (auditor, Shown::default());
-        if !self.all_end(&mut auditor).await {
+        if !self.is_told(&mut auditor).await {
+            violations.push("nobody says that no worker can be started".into());
+        }
+        if !self.all_end(&mut auditor, &idle).await {
             violations.push("not everything ended, long after the last failure".into());
             return (0, 0);
         }
-        let seen = self.audit(&auditor.0, violations).await;
+        let seen = self.audit(&auditor.0, &idle, violations).await;
         for survivor in &mut survivors {
             survivor.0.refresh().await.unwrap();
             self.see(survivor);
-            if self.view(&survivor.0).await != seen {
+            let mut view = self.view(&survivor.0).await;
+            let mut same = seen.clone();
+            for (id, ending) in &seen {
+                let other = view.get(id).cloned().unwrap_or_default();
+                if other != *ending && self.may_differ(id, ending, &other) {
+                    view.remove(id);
+                    same.remove(id);
+                }
+            }
+            if view != same {
                 violations.push("two clients see different endings".into());
             }
         }
-        // Whose session it is deletes it.
-        let deleter = if self.weather.owned { &first } else { &auditor.0 };
-        self.clean_up(deleter, &session, bystander, violations).await;
+        if self.weather.owner_is_lost() {
+            self.without_owner(&auditor, &survivors, &session, bystander, violations).await;
+        } else {
+            // Whose session it is deletes it.
+            let deleter = if self.weather.owned { &first } else { &auditor.0 };
+            self.clean_up(deleter, &session, bystander, violations).await;
+        }
         let values = seen.values().filter(|ending| ending.starts_with("value")).count();
         (values, seen.len() - values)
     }
 
     fn calm_down(&self) {
         self.store.calm_down();
+        self.launching.calm_down(self.weather.hopeless.filter(|_| !self.weather.deleted));
         for process in self.workers.lock().iter() {
             process.switch.set(Power::Runs);
         }
