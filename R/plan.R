@@ -111,10 +111,9 @@
 #' before they did anything.
 #'
 #' @examples
-#' library(future)
 #' plan(starburst, workers = 2, launch_type = "LOCAL")
-#' f <- future(sum(1:10))
-#' value(f)
+#' f <- future::future(sum(1:10))
+#' future::value(f)
 #' plan(sequential)
 #' @export
 starburst <- function(
