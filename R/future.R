@@ -172,6 +172,10 @@ resolved.StarburstFuture <- function(x, ...) {
   if (ended(seen) && x[["state"]] == "running") {
     x[["state"]] <- "finished"
   }
+  # future signals what a future with `earlySignal = TRUE` has left.
+  if (ended(seen) && isTRUE(x[["earlySignal"]])) {
+    return(NextMethod())
+  }
   # With a session that cannot get on, value() is to be called: it says why.
   ended(seen) || troubled(seen)
 }

@@ -1,42 +1,5 @@
 # Unchanged code gives the same under plan(starburst) as under plan(multisession).
 
-# What a piece of code gives: value, printed text, conditions in order, visibility, error.
-observe <- function(code) {
-  said <- character()
-  visible <- NULL
-  note <- function(kind, cnd) {
-    # Newer versions of future add which future and which process it was.
-    said <<- c(said, paste0(kind, ": ", sub(" ?\\[future .*", "", conditionMessage(cnd))))
-  }
-  out <- utils::capture.output(
-    value <- tryCatch(
-      withCallingHandlers(
-        {
-          v <- withVisible(code())
-          visible <- v$visible
-          v$value
-        },
-        message = function(cnd) {
-          note("message", cnd)
-          invokeRestart("muffleMessage")
-        },
-        warning = function(cnd) {
-          note("warning", cnd)
-          invokeRestart("muffleWarning")
-        }
-      ),
-      error = function(cnd) {
-        # Newer versions of future add which future and which process it was.
-        message <- sub(" \\[future .*", "", conditionMessage(cnd))
-        call <- deparse(conditionCall(cnd), nlines = 1L)
-        # Calls of the framework's own differ from backend to backend; the user's do not.
-        list(classes = class(cnd), message = message, call = call[grepl("^f\\(", call)])
-      }
-    )
-  )
-  list(value = value, out = out, said = said, visible = visible)
-}
-
 scenarios <- list(
   value = function() future::value(future::future(1 + 1)),
   null = function() future::value(future::future(NULL)),
