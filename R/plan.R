@@ -1,8 +1,8 @@
 #' Run futures on starburst workers
 #'
 #' `plan(starburst, ...)` makes unchanged code of the future ecosystem (future,
-#' future.apply, furrr, foreach, promises, targets, progressr) run on workers
-#' that take tasks from a queue. Nothing else in the code changes.
+#' future.apply, furrr, foreach with doFuture, promises, Shiny, progressr) run on
+#' workers that take tasks from a queue. Nothing else in the code changes.
 #'
 #' ## Workers
 #' Workers start with the first future, as many as there are futures to run and

@@ -351,16 +351,6 @@ test_that("a forked child has workers of its own", {
   expect_identical(parallel::mccollect(child)[[1]], "from the child")
 })
 
-test_that("parallel's own functions run on it where future makes clusters of futures", {
-  skip_if_not(
-    exists("makeClusterFuture", envir = asNamespace("future"), inherits = FALSE),
-    "this future has no makeClusterFuture()"
-  )
-  local_plan(starburst, workers = 2, launch_type = "LOCAL")
-  make <- getExportedValue("future", "makeClusterFuture")
-  expect_identical(parallel::parLapply(make(), 1:6, function(i) i^2), lapply(1:6, function(i) i^2))
-})
-
 test_that("a plan that is changed again keeps its other arguments", {
   local_store()
   local_plan(starburst, workers = 2, launch_type = "LOCAL", cpu = 1)
