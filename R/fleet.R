@@ -20,6 +20,10 @@ new_fleet <- function(settings) {
   fleet$futures <- new.env(parent = emptyenv())
   # Near-live conditions by task id that were not signalled yet.
   fleet$signals <- new.env(parent = emptyenv())
+  # The round in which unresolved futures are asked, when it began, and what had changed by then (R/future.R).
+  fleet$round <- 0
+  fleet$round_began <- -Inf
+  fleet$seen <- -1
   fleet
 }
 

@@ -166,11 +166,42 @@ resolved.StarburstFuture <- function(x, ...) {
     return(TRUE)
   }
   seen <- look_at(x)
+  if (seen < 1L && pace_polls(fleet_of(x), x)) {
+    seen <- look_at(x)
+  }
   if (ended(seen) && x[["state"]] == "running") {
     x[["state"]] <- "finished"
   }
+  # future signals what a future with `earlySignal = TRUE` has left.
+  if (ended(seen) && isTRUE(x[["earlySignal"]])) {
+    return(NextMethod())
+  }
   # With a session that cannot get on, value() is to be called: it says why.
   ended(seen) || troubled(seen)
+}
+
+# The shortest round of questions after all futures of a plan.
+poll_ms <- 10
+
+# A look into memory costs nothing, so whoever asks until a future has ended, and does something with each answer, would
+# do it thousands of times a second. A future that is asked again begins a new round; a round begins `poll_ms` after the
+# one before it, or when something has changed. Whoever asks more slowly, or one future after the other, never waits.
+# Returns whether it waited.
+pace_polls <- function(fleet, f) {
+  now <- function() proc.time()[["elapsed"]] * 1000
+  if (!identical(f[["starburst_round"]], fleet$round)) {
+    f[["starburst_round"]] <- fleet$round
+    return(FALSE)
+  }
+  # A clock that was set back makes no long wait.
+  left <- poll_ms - max(0, now() - fleet$round_began)
+  if (left >= 1) {
+    fleet$seen <- unwrap_native(rs_wait(fleet$handle, fleet$seen, left))
+  }
+  fleet$round <- fleet$round + 1
+  fleet$round_began <- now()
+  f[["starburst_round"]] <- fleet$round
+  left >= 1
 }
 
 #' @export

@@ -1,8 +1,8 @@
 #' Run futures on starburst workers
 #'
 #' `plan(starburst, ...)` makes unchanged code of the future ecosystem (future,
-#' future.apply, furrr, foreach, promises, targets, progressr) run on workers
-#' that take tasks from a queue. Nothing else in the code changes.
+#' future.apply, furrr, foreach with doFuture, promises, Shiny, progressr) run on
+#' workers that take tasks from a queue. Nothing else in the code changes.
 #'
 #' ## Workers
 #' Workers start with the first future, as many as there are futures to run and
@@ -111,10 +111,9 @@
 #' before they did anything.
 #'
 #' @examples
-#' library(future)
 #' plan(starburst, workers = 2, launch_type = "LOCAL")
-#' f <- future(sum(1:10))
-#' value(f)
+#' f <- future::future(sum(1:10))
+#' future::value(f)
 #' plan(sequential)
 #' @export
 starburst <- function(

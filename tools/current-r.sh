@@ -12,7 +12,7 @@ make() {
   mkdir -p "$root"
   # Packages of testing are signed for a time; a machine's clock may be behind or ahead of it.
   mmdebstrap --variant=minbase --quiet --aptopt='Acquire::Check-Valid-Until "false"' \
-    --include=r-base-core,r-base-dev,r-cran-cli,r-cran-fastmap,r-cran-foreach,r-cran-furrr,r-cran-future,r-cran-future.apply,r-cran-later,r-cran-progressr,r-cran-promises,r-cran-r6,r-cran-renv,r-cran-rlang,r-cran-survival,r-cran-testthat,r-cran-withr,ca-certificates,procps \
+    --include=r-base-core,r-base-dev,r-cran-cli,r-cran-fastmap,r-cran-foreach,r-cran-furrr,r-cran-future,r-cran-future.apply,r-cran-knitr,r-cran-later,r-cran-listenv,r-cran-markdown,r-cran-progressr,r-cran-promises,r-cran-r6,r-cran-renv,r-cran-rlang,r-cran-shiny,r-cran-survival,r-cran-testthat,r-cran-withr,ca-certificates,procps \
     forky "$folder/forky.tar"
   tar -C "$root" --exclude './dev/*' -xf "$folder/forky.tar"
   rm "$folder/forky.tar"

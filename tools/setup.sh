@@ -52,7 +52,7 @@ fi
 Rscript -e 'quit(status = as.integer(!file.exists(file.path(R.home("include"), "R.h"))))' || apt_install r-base-dev
 
 packages=(cli future R6 rlang furrr future.apply survival)
-[ "$purpose" = demo ] || packages+=(fastmap foreach later progressr promises roxygen2 testthat withr)
+[ "$purpose" = demo ] || packages+=(fastmap foreach knitr later listenv markdown progressr promises roxygen2 shiny testthat withr)
 missing() {
   Rscript --vanilla -e 'p <- commandArgs(TRUE); cat(p[!vapply(p, requireNamespace, NA, quietly = TRUE)])' \
     "$@" 2>/dev/null

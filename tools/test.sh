@@ -136,19 +136,26 @@ install() {
   cp -a "$STARBURST_TARGET_DIR" "$work/release-for-current-r" && forget_bindings "$work/release-for-current-r"
 }
 begin "R CMD INSTALL" install
+# The native code is compiled now. R CMD build installs the package once more, with it, and runs the vignettes.
+complete=$work/with-vignettes/$(basename "$tarball")
+vignettes() {
+  rm -rf "$work/with-vignettes" && mkdir -p "$work/with-vignettes" && cd "$work/with-vignettes" &&
+    MAKEFLAGS=CARGO=true R CMD build "$work/starburst"
+}
+begin "vignettes" after "R CMD INSTALL" vignettes
 
 # Two of these run at once, and each runs several test files at once.
 export TESTTHAT_CPUS=${TESTTHAT_CPUS:-3}
 note "this system's future is $(Rscript -e 'cat(as.character(packageVersion("future")))')"
-begin "R CMD check, this system's R" after "R CMD INSTALL" bash tools/check.sh "$tarball"
+begin "R CMD check, this system's R" after "vignettes" bash tools/check.sh "$complete" --no-vignettes
 begin "R tests on S3" after "R CMD check, this system's R" bash tools/test-on-s3.sh "$library"
 check_current() {
   "${as_root[@]}" mkdir -p "$work/current-r/root/check" &&
-    "${as_root[@]}" cp "$tarball" tools/check.sh "$work/current-r/root/check/" &&
+    "${as_root[@]}" cp "$complete" tools/check.sh "$work/current-r/root/check/" &&
     "${as_root[@]}" env STARBURST_TARGET_COPY="$work/release-for-current-r" \
       bash tools/current-r.sh run "$work/current-r" bash "/check/check.sh" "/check/$(basename "$tarball")"
 }
-begin "R CMD check, current R" after "R CMD INSTALL" after "a root filesystem with a current R" check_current
+begin "R CMD check, current R" after "vignettes" after "a root filesystem with a current R" check_current
 begin "images of workers" after "R CMD check, current R" \
   "${as_root[@]}" bash tools/test-image.sh "$library" "$work/current-r/root"
 demo() {
@@ -166,6 +173,7 @@ step "layers" bash tools/layers.sh
 step "templates and policies" bash tools/test-template.sh
 step "clippy" nice cargo clippy --workspace --all-targets --locked "${features[@]}" -- -D warnings
 finish "R CMD INSTALL"
+finish "vignettes"
 step "generated files" bash tools/generated.sh "$library"
 step "Rust tests compile" nice cargo test --no-run --workspace --locked "${features[@]}"
 step "cargo test" cargo test --workspace --locked "${features[@]}"

@@ -1,42 +1,5 @@
 # Unchanged code gives the same under plan(starburst) as under plan(multisession).
 
-# What a piece of code gives: value, printed text, conditions in order, visibility, error.
-observe <- function(code) {
-  said <- character()
-  visible <- NULL
-  note <- function(kind, cnd) {
-    # Newer versions of future add which future and which process it was.
-    said <<- c(said, paste0(kind, ": ", sub(" ?\\[future .*", "", conditionMessage(cnd))))
-  }
-  out <- utils::capture.output(
-    value <- tryCatch(
-      withCallingHandlers(
-        {
-          v <- withVisible(code())
-          visible <- v$visible
-          v$value
-        },
-        message = function(cnd) {
-          note("message", cnd)
-          invokeRestart("muffleMessage")
-        },
-        warning = function(cnd) {
-          note("warning", cnd)
-          invokeRestart("muffleWarning")
-        }
-      ),
-      error = function(cnd) {
-        # Newer versions of future add which future and which process it was.
-        message <- sub(" \\[future .*", "", conditionMessage(cnd))
-        call <- deparse(conditionCall(cnd), nlines = 1L)
-        # Calls of the framework's own differ from backend to backend; the user's do not.
-        list(classes = class(cnd), message = message, call = call[grepl("^f\\(", call)])
-      }
-    )
-  )
-  list(value = value, out = out, said = said, visible = visible)
-}
-
 scenarios <- list(
   value = function() future::value(future::future(1 + 1)),
   null = function() future::value(future::future(NULL)),
@@ -236,7 +199,7 @@ test_that("expressions that look alike are told apart", {
   expect_identical(lapply(fs, future::value), lapply(x, function(x) list(1 / x, x)))
 })
 
-test_that("resolved() never blocks, and nbrOfWorkers() says what was asked for", {
+test_that("resolved() waits for no future, and nbrOfWorkers() says what was asked for", {
   local_plan(starburst, workers = 2, launch_type = "LOCAL")
   expect_equal(future::nbrOfWorkers(), 2)
   expect_equal(future::nbrOfFreeWorkers(), 2)
@@ -254,6 +217,42 @@ test_that("resolved() never blocks, and nbrOfWorkers() says what was asked for",
   file.create(marker)
   expect_equal(lapply(fs, future::value), as.list(1:5))
   expect_equal(future::nbrOfFreeWorkers(), 2)
+})
+
+test_that("whoever asks again and again does so every 10 ms, however many futures there are, and sees each end", {
+  local_plan(starburst, workers = 2, launch_type = "LOCAL")
+  marker <- tempfile()
+  fs <- lapply(1:20, function(i) {
+    future::future({
+      while (!file.exists(marker)) {
+        Sys.sleep(0.02)
+      }
+      i
+    })
+  })
+  fleet <- starburst:::fleet_of(fs[[1]])
+  any_left <- function() !all(vapply(fs, future::resolved, NA))
+  # The first question after each future waits for nothing.
+  before <- fleet$round
+  for (f in fs) {
+    future::resolved(f)
+  }
+  expect_identical(fleet$round, before)
+  start <- proc.time()[["elapsed"]]
+  rounds <- 0
+  while (rounds < 200) {
+    any_left()
+    rounds <- rounds + 1
+  }
+  # Rounds are shorter when a task begins.
+  expect_gt(proc.time()[["elapsed"]] - start, 1.5)
+  # A future of a list that is asked alone makes rounds too.
+  before <- fleet$round
+  replicate(5, future::resolved(fs[[20]]))
+  expect_identical(fleet$round, before + 5)
+  file.create(marker)
+  wait_for(function() !any_left())
+  expect_identical(lapply(fs, future::value), as.list(1:20))
 })
 
 test_that("a task's cores are those of its plan", {
@@ -350,16 +349,6 @@ test_that("a forked child has workers of its own", {
     v
   })
   expect_identical(parallel::mccollect(child)[[1]], "from the child")
-})
-
-test_that("parallel's own functions run on it where future makes clusters of futures", {
-  skip_if_not(
-    exists("makeClusterFuture", envir = asNamespace("future"), inherits = FALSE),
-    "this future has no makeClusterFuture()"
-  )
-  local_plan(starburst, workers = 2, launch_type = "LOCAL")
-  make <- getExportedValue("future", "makeClusterFuture")
-  expect_identical(parallel::parLapply(make(), 1:6, function(i) i^2), lapply(1:6, function(i) i^2))
 })
 
 test_that("a plan that is changed again keeps its other arguments", {
