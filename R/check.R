@@ -7,6 +7,7 @@ launch_arguments <- c(
   "memory",
   "region",
   "timeout",
+  "idle_timeout",
   "launch_type",
   "instance_type",
   "use_spot",

@@ -12,7 +12,9 @@ submit_map <- function(handle, elements, .f, args, packages, globals, seed, envi
   } else {
     .mapply(function(x, seed) list(x = x, seed = seed), list(elements, streams), NULL)
   }
-  unwrap_native(rs_submit_elements(handle, shared, unname(payloads)), call)
+  labels <- names(elements) %||% character()
+  labels[is.na(labels)] <- ""
+  unwrap_native(rs_submit_elements(handle, shared, unname(payloads), enc2utf8(labels)), call)
 }
 
 collect_tasks <- function(handle, cache, ids, wait, timeout, progress, call) {
@@ -29,8 +31,47 @@ collect_tasks <- function(handle, cache, ids, wait, timeout, progress, call) {
     wait_for_tasks(handle, unwrap_native(rs_tasks_of(chosen), call), timeout, progress, call)
   }
   states <- unwrap_native(rs_known(handle, chosen), call)
-  fetch_tasks(handle, chosen[states %in% ended_words], if (is.null(ids)) cache, call)
+  over <- states %in% ended_words
+  values <- fetch_tasks(handle, chosen[over], if (is.null(ids)) cache, call)
+  if (is.null(ids)) {
+    attr(values, "labels") <- labels_of(handle, call)[over]
+  }
+  values
 }
+
+# The labels of all tasks in the order of submission; NULL when no task has one.
+labels_of <- function(handle, call) {
+  labels <- unwrap_native(rs_tasks(handle), call)$label
+  if (!all(is.na(labels))) labels
+}
+
+# Warns of tasks that failed since it was last told.
+tell_failures <- function(values, told, call) {
+  is_failure <- function(x) inherits(x, "condition") && isTRUE(x$error) && is.character(x$task_id)
+  failed <- names(values)[vapply(values, is_failure, NA)]
+  new <- failed[!vapply(failed, exists, NA, envir = told, inherits = FALSE)]
+  for (id in new) {
+    assign(id, TRUE, envir = told)
+  }
+  if (length(new)) {
+    shown <- utils::head(new, 5L)
+    rlang::warn(
+      c(
+        sprintf("%s of %s tasks failed", fmt(length(failed)), fmt(length(values))),
+        rlang::set_names(
+          sprintf("`%s`: %s", shown, vapply(values[shown], function(cnd) first_line(message_of(cnd)), "")),
+          rep("x", length(shown))
+        ),
+        if (length(new) > length(shown)) c(x = sprintf("and %s more", fmt(length(new) - length(shown)))),
+        i = "each is a condition in place of its value; `$errors()` lists them, `$retry()` lets them run again"
+      ),
+      class = "starburst_warning_failed_tasks",
+      task_ids = failed
+    )
+  }
+}
+
+first_line <- function(text) strsplit(text, "\n", fixed = TRUE)[[1L]][[1L]]
 
 # The ids of a set of tasks.
 task_ids <- function(tasks, from = 1, to = rs_task_count(tasks)) unwrap_native(rs_task_ids(tasks, from, to))
@@ -77,7 +118,9 @@ fetch_tasks <- function(handle, ids, cache, call) {
     columns <- unwrap_native(rs_fetch(handle, ids[group]), call)
     for (k in seq_along(group)) {
       id <- ids[[group[[k]]]]
-      kept <- list(task_value(fetch_row(columns, k), id))
+      left <- fetch_row(columns, k)
+      relay_warnings(left)
+      kept <- list(task_value(left, id))
       values[group[[k]]] <- kept
       # A value is for ever; a failure may be retried, here or elsewhere.
       if (!is.null(cache) && columns$ending[[k]] == "value") {

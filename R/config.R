@@ -9,7 +9,7 @@
 #' is built in.
 #'
 #' @param ... Settings by name; `NULL` takes one back:
-#'   - `workers`, `cpu`, `memory`, `region`, `timeout` (seconds), `launch_type`,
+#'   - `workers`, `cpu`, `memory`, `region`, `timeout`, `idle_timeout` (seconds), `launch_type`,
 #'     `instance_type`, `use_spot`, `image`, `environment`: defaults of these
 #'     arguments, with the same values allowed. See [starburst()].
 #'   - `max_hourly_cost`, `max_total_cost` (USD): ceilings for everything that
@@ -65,6 +65,7 @@ number_settings <- c(
   "workers",
   "cpu",
   "timeout",
+  "idle_timeout",
   "max_hourly_cost",
   "max_total_cost",
   "cost_alert_threshold"
@@ -88,6 +89,9 @@ check_config <- function(values, changed, call) {
   }
   if (!is.null(values$timeout)) {
     check_number(values$timeout, "timeout", 1, Inf, call)
+  }
+  if (!is.null(values$idle_timeout)) {
+    check_number(values$idle_timeout, "idle_timeout", 1, Inf, call)
   }
   if (!is.null(values$launch_type)) {
     check_choice(values$launch_type, "launch_type", launch_types, call)

@@ -44,8 +44,9 @@ rs_submit <- function(handle, payload, is_future, label, shared) .Call(wrap__rs_
 # Packs what tasks share.
 rs_share <- function(handle, shared) .Call(wrap__rs_share, handle, shared)
 
-# Submits elements of a map; returns them as a set of tasks.
-rs_submit_elements <- function(handle, shared, payloads) .Call(wrap__rs_submit_elements, handle, shared, payloads)
+# Submits elements of a map; returns them as a set of tasks. `labels` has one text an element, empty where it has no name,
+# or none at all.
+rs_submit_elements <- function(handle, shared, payloads, labels) .Call(wrap__rs_submit_elements, handle, shared, payloads, labels)
 
 # Some tasks as a set, in this order.
 rs_tasks_of <- function(ids) .Call(wrap__rs_tasks_of, ids)
@@ -102,6 +103,9 @@ rs_counts <- function(handle) .Call(wrap__rs_counts, handle)
 
 # When the session was made, in seconds since 1970.
 rs_created_at <- function(handle) .Call(wrap__rs_created_at, handle)
+
+# `"open"`, `"expired"` or `"closed"`, as far as this client knows.
+rs_state <- function(handle) .Call(wrap__rs_state, handle)
 
 # Every task in the order of submission.
 rs_tasks <- function(handle) .Call(wrap__rs_tasks, handle)

@@ -54,8 +54,11 @@
 #'   stack that workers run in, or of the bucket when the store is one. Default
 #'   `NULL`: that of the only stack that is known; else as [starburst_config()]
 #'   or the environment says.
-#' @param timeout (number) Seconds one task may run before it alone is stopped.
-#'   Default 3600.
+#' @param timeout (number or `NULL`) Seconds one task may run before it alone is
+#'   stopped. Default `NULL`: no limit.
+#' @param idle_timeout (number) Seconds without a task after which a worker
+#'   leaves, and on AWS costs nothing any more. New tasks start workers again.
+#'   Default 300.
 #' @param launch_type (string) Where workers run, in any case: `"FARGATE"` or
 #'   `"EC2"` (tasks in the stack that [starburst_setup()] made; see Workers on
 #'   AWS), or `"LOCAL"` (processes of this machine). Default `"FARGATE"`.
@@ -122,7 +125,8 @@ starburst <- function(
   cpu = 4,
   memory = "8GB",
   region = NULL,
-  timeout = 3600,
+  timeout = NULL,
+  idle_timeout = 300,
   launch_type = "FARGATE",
   instance_type = NULL,
   use_spot = FALSE,

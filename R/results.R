@@ -57,6 +57,15 @@ relay_output <- function(left) {
   }
 }
 
+# The warnings of a session's task. Its output and messages are in its log.
+relay_warnings <- function(left) {
+  for (cnd in left$value$said) {
+    if (inherits(cnd, "warning")) {
+      signal_again(cnd)
+    }
+  }
+}
+
 # The same as text, for a log: what was printed, then what was said.
 kept_output <- function(left) {
   said <- vapply(

@@ -3,7 +3,7 @@
 #' The methods of a session
 #'
 #' What [starburst_session()] and [starburst_session_attach()] return: an R6
-#' object with the field `id` (string), the id to attach to, and the methods
+#' object with the fields `id` and `session_id` (string), both the id to attach to, and the methods
 #' below.
 #'
 #' A handle may be saved and loaded, but it is connected only in the R process
@@ -25,6 +25,10 @@
 #' - `$flush()` waits until everything submitted is in the store.
 #'
 #' @section Watching and collecting:
+#' - `$tasks()` returns a data frame of all tasks in the order of submission:
+#'   `task_id`, `label` (yours, or the name of the element of `.x`; `NA` without
+#'   one), `state` (`"pending"`, `"running"`, `"completed"`, `"failed"`,
+#'   `"cancelled"`).
 #' - `$status()` returns a `StarburstSessionStatus`: a list with `total`,
 #'   `pending`, `running`, `completed`, `failed`, `cancelled` (numbers; the last
 #'   five add up to the first), `state` (`"open"`, `"expired"` or `"closed"`),
@@ -34,13 +38,16 @@
 #'   second since the session was made), `eta` (seconds until the rest has ended at
 #'   that rate, or `NA`), `recent_errors` (messages of the last three tasks that
 #'   failed, named by task id), `session_id`.
-#' - `$collect(ids = NULL, wait = FALSE, timeout = 3600, progress = interactive())`
+#' - `$collect(ids = NULL, wait = FALSE, timeout = Inf, progress = interactive())`
 #'   returns what has ended, a list in the order of submission named by task id.
 #'   A task that failed is a condition with `$error` `TRUE`, `$message`,
-#'   `$task_id` and the class of your own error. With `wait = TRUE` it waits for
+#'   `$task_id` and the class of your own error, and a warning of class
+#'   `starburst_warning_failed_tasks` says once how many failed and which. Warnings
+#'   of tasks are raised here again, when their value is first fetched. The attribute
+#'   `labels` has labels and the names of elements, where there are any. With `wait = TRUE` it waits for
 #'   all, at most `timeout` seconds; then it raises `starburst_error_timeout`, and
 #'   the work goes on. Results asked for by `ids` are not kept in memory.
-#' - `$result(id, timeout = 3600)` waits for one task and returns its value, or
+#' - `$result(id, timeout = Inf)` waits for one task and returns its value, or
 #'   raises its error.
 #' - `$errors()` returns a data frame of the tasks that failed: `task_id`,
 #'   `label`, `class`, `message` (the first 500 characters), `attempts`, `worker`.
@@ -96,12 +103,15 @@ StarburstSession <- R6::R6Class(
   cloneable = FALSE,
   public = list(
     id = NULL,
+    session_id = NULL,
 
     initialize = function(handle, life = NULL) {
       private$handle_ <- handle
       private$life <- life
       private$values <- new.env(parent = emptyenv())
+      private$told <- new.env(parent = emptyenv())
       self$id <- unwrap_native(rs_session_id(handle))
+      self$session_id <- self$id
       reg.finalizer(private$values, function(values) leave_quietly(handle), onexit = TRUE)
     },
 
@@ -149,12 +159,23 @@ StarburstSession <- R6::R6Class(
       invisible(self)
     },
 
+    tasks = function() {
+      call <- rlang::current_env()
+      handle <- private$handle(call)
+      unwrap_native(rs_flush(handle), call)
+      unwrap_native(rs_refresh(handle), call)
+      found <- unwrap_native(rs_tasks(handle), call)
+      # With a worker, be it begun or next in line.
+      state <- ifelse(found$state == "claimed", "running", found$state)
+      data.frame(task_id = found$id, label = found$label, state = state)
+    },
+
     status = function() {
       call <- rlang::current_env()
       session_status(private$handle(call), self$id, call)
     },
 
-    collect = function(ids = NULL, wait = FALSE, timeout = 3600, progress = interactive()) {
+    collect = function(ids = NULL, wait = FALSE, timeout = Inf, progress = interactive()) {
       # collect(TRUE) reads naturally, and means to wait.
       if (is.logical(ids) && length(ids) == 1L) {
         if (!missing(wait)) {
@@ -164,10 +185,12 @@ StarburstSession <- R6::R6Class(
         ids <- NULL
       }
       call <- rlang::current_env()
-      collect_tasks(private$handle(call), private$values, ids, wait, timeout, progress, call)
+      values <- collect_tasks(private$handle(call), private$values, ids, wait, timeout, progress, call)
+      tell_failures(values, private$told, call)
+      values
     },
 
-    result = function(id, timeout = 3600) {
+    result = function(id, timeout = Inf) {
       call <- rlang::current_env()
       check_string(id, "id", call)
       value <- collect_tasks(private$handle(call), NULL, id, TRUE, timeout, FALSE, call)[[1L]]
@@ -193,6 +216,7 @@ StarburstSession <- R6::R6Class(
       handle <- private$handle(call)
       if (force) {
         unwrap_native(rs_delete(handle), call)
+        private$deleted <- TRUE
       } else {
         unwrap_native(rs_close(handle, stop_workers), call)
       }
@@ -238,13 +262,18 @@ StarburstSession <- R6::R6Class(
     },
 
     print = function(...) {
+      if (private$deleted) {
+        cat("<StarburstSession> ", self$id, " (deleted)\n", sep = "")
+        return(invisible(self))
+      }
       if (!rs_session_is_live(private$handle_)) {
         cat("<StarburstSession> ", self$id, " (not connected)\n", sep = "")
         cat("  attach again: starburst_session_attach(\"", self$id, "\")\n", sep = "")
         return(invisible(self))
       }
       counts <- unwrap_native(rs_counts(private$handle_))
-      cat("<StarburstSession> ", self$id, "\n", sep = "")
+      state <- unwrap_native(rs_state(private$handle_))
+      cat("<StarburstSession> ", self$id, if (state != "open") sprintf(" (%s)", state), "\n", sep = "")
       cat(
         "  tasks: ",
         fmt(counts$total),
@@ -255,7 +284,13 @@ StarburstSession <- R6::R6Class(
         " failed)\n",
         sep = ""
       )
-      cat("  return to it later: starburst_session_attach(\"", self$id, "\")\n", sep = "")
+      later <- switch(
+        state,
+        open = sprintf("return to it later: starburst_session_attach(\"%s\")", self$id),
+        expired = "its time is over: `$extend()` lets it go on",
+        "no new tasks; `$collect()` returns what there is"
+      )
+      cat("  ", later, "\n", sep = "")
       invisible(self)
     }
   ),
@@ -263,9 +298,23 @@ StarburstSession <- R6::R6Class(
     handle_ = NULL,
     # Seconds that an object of the session lives in its bucket; NULL for ever.
     life = NULL,
+    deleted = FALSE,
+    # Failures that collect() has warned of, by task id.
+    told = NULL,
     # Values already fetched, by task id.
     values = NULL,
     handle = function(call) {
+      if (private$deleted) {
+        starburst_abort(
+          c(
+            sprintf("the session `%s` was deleted, with its results", self$id),
+            i = "`starburst_session()` makes another"
+          ),
+          kind = "closed",
+          session_id = self$id,
+          call = call
+        )
+      }
       if (!rs_session_is_live(private$handle_)) {
         starburst_abort(
           c(

@@ -21,7 +21,7 @@
 #'
 #' ## How long workers stay
 #' With `launch_type = "LOCAL"` workers are processes of this machine. They go on when R ends, and leave when they have found nothing to
-#' do for `session_timeout` seconds, or `absolute_timeout` seconds after the
+#' do for `idle_timeout` seconds, or `absolute_timeout` seconds after the
 #' session was made. Work that is left then waits: attach, `extend()` and
 #' `collect(wait = TRUE)` start workers again.
 #'
@@ -50,10 +50,8 @@
 #' and the first of the two that is done counts. The task's code then runs twice at once.
 #'
 #' @inheritParams starburst
-#' @param session_timeout (number) Seconds without work after which a worker
-#'   leaves. Default 3600.
 #' @param absolute_timeout (number) Seconds after which the session's workers
-#'   stop, whatever they do. Default 86400. At most as long as the bucket of the
+#'   stop, whatever they do. Default 604800, which is a week. At most as long as the bucket of the
 #'   stack keeps objects. See `extend()`.
 #' @param session_id (string) The id that `session$id` showed.
 #'
@@ -104,9 +102,9 @@ starburst_session <- function(
   cpu = 4,
   memory = "8GB",
   region = NULL,
-  timeout = 3600,
-  session_timeout = 3600,
-  absolute_timeout = 86400,
+  timeout = NULL,
+  idle_timeout = 300,
+  absolute_timeout = 604800,
   launch_type = "FARGATE",
   instance_type = NULL,
   use_spot = FALSE,
@@ -117,7 +115,7 @@ starburst_session <- function(
   auto_quota_request = FALSE
 ) {
   given <- with_config(mget(launch_arguments), names(match.call())[-1L])
-  settings <- check_settings(given, session_timeout, absolute_timeout)
+  settings <- check_settings(given, absolute_timeout)
   handle <- create_session(settings, detached = TRUE, call = rlang::current_env())
   StarburstSession$new(handle, settings$object_life)
 }

@@ -6,7 +6,6 @@ ten_years <- 10 * 365 * 86400
 # `given` holds the launch arguments by name: mget(launch_arguments) in the function that has them.
 check_settings <- function(
   given,
-  session_timeout = 3600,
   absolute_timeout = ten_years,
   call = rlang::caller_env()
 ) {
@@ -28,8 +27,9 @@ check_settings <- function(
     workers = workers,
     cpu = size$cpu,
     memory_mib = size$memory_mib,
-    timeout = check_number(given$timeout, "timeout", 1, Inf, call),
-    session_timeout = check_number(session_timeout, "session_timeout", 1, Inf, call),
+    # No limit is Inf to the native side.
+    timeout = check_number(given$timeout, "timeout", 1, Inf, call, null = TRUE) %||% Inf,
+    idle_timeout = check_number(given$idle_timeout, "idle_timeout", 1, Inf, call),
     absolute_timeout = check_number(absolute_timeout, "absolute_timeout", 1, Inf, call),
     launch_type = launch_type
   )
@@ -167,8 +167,8 @@ place_settings <- function(region = NULL) {
     workers = 1,
     cpu = 1,
     memory_mib = 2048,
-    timeout = 3600,
-    session_timeout = 3600,
+    timeout = Inf,
+    idle_timeout = 300,
     absolute_timeout = 86400,
     launch_type = "LOCAL"
   )

@@ -79,7 +79,7 @@ run <- function(needs) {
     workers = 1,
     launch_type = "LOCAL",
     environment = environment,
-    session_timeout = 60
+    idle_timeout = 60
   )
   on.exit(session$cleanup(force = TRUE))
   took <- system.time({

@@ -193,11 +193,15 @@ answer <- function(kept) {
   list(failed = !is.null(kept[["condition"]]), value = kept, condition = kept[["condition"]])
 }
 
-# A session's task: what it prints, says and warns goes to the worker's log.
+# A session's task: output, messages and warnings go to the worker's log, and warnings back with its value too.
 evaluate_call <- function(payload, signal) {
+  said <- NULL
   say <- function(cnd) {
     if (inherits(cnd, "warning")) {
       cat("Warning: ", conditionMessage(cnd), "\n", sep = "", file = stderr())
+      if (length(said) < most_warnings) {
+        said <<- c(said, list(without_own_call(cnd)))
+      }
       tryInvokeRestart("muffleWarning")
     }
   }
@@ -207,8 +211,13 @@ evaluate_call <- function(payload, signal) {
     with_seed(payload$seed)
     eval(payload$expr, envir = new.env(parent = globalenv()))
   }
-  answer(guarded(run, signal, say))
+  kept <- guarded(run, signal, say)
+  kept$said <- said
+  answer(kept)
 }
+
+# As many warnings as R itself keeps of one call at the prompt go back with a task's value.
+most_warnings <- 50L
 
 # A map's function with its further arguments, as they are, whatever they are. Errors and tracebacks show the call
 # `.f(.x, ...)`, in the words of the user's own call.

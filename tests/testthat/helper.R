@@ -131,7 +131,7 @@ stop_fleets <- function() {
 
 local_session <- function(..., workers = 2, env = parent.frame()) {
   # Should the test's process die, the workers leave soon.
-  session <- starburst_session(workers = workers, launch_type = "LOCAL", session_timeout = 60, ...)
+  session <- starburst_session(workers = workers, launch_type = "LOCAL", idle_timeout = 60, ...)
   withr::defer(try(session$cleanup(force = TRUE), silent = TRUE), envir = env)
   session
 }

@@ -114,7 +114,7 @@ test_that("expired credentials are said in words", {
 test_that("a detached session on Spot survives interruptions with no client attached, and its log is kept", {
   aws <- local_ecs()
   suppressMessages({
-    session <- starburst_session(workers = 3, cpu = 1, memory = "2GB", use_spot = TRUE, session_timeout = 20)
+    session <- starburst_session(workers = 3, cpu = 1, memory = "2GB", use_spot = TRUE, idle_timeout = 20)
   })
   ids <- session$map(1:12, function(i) {
     Sys.sleep(0.5)
@@ -163,7 +163,7 @@ test_that("a run stops when it has cost what it may, with its results kept", {
 
 test_that("the requests of workers and clients that a session counts are those that the store bills", {
   aws <- local_ecs()
-  suppressMessages(session <- starburst_session(workers = 2, cpu = 1, memory = "2GB", session_timeout = 2))
+  suppressMessages(session <- starburst_session(workers = 2, cpu = 1, memory = "2GB", idle_timeout = 2))
   session$map(1:200, function(i) i)
   session$collect(wait = TRUE, timeout = 60)
   # Workers say how many they made when they leave.

@@ -5,7 +5,7 @@ session <- suppressMessages(starburst_session(
   cpu = 1,
   memory = "2GB",
   use_spot = TRUE,
-  session_timeout = 30
+  idle_timeout = 30
 ))
 for (i in 1:12) {
   session$submit({

@@ -79,6 +79,13 @@ fn rs_counts(handle: Robj) -> Result<List> {
     Ok(convert::counts(&client(&handle)?.summary()))
 }
 
+/// `"open"`, `"expired"` or `"closed"`, as far as this client knows.
+#[extendr]
+fn rs_state(handle: Robj) -> Result<String> {
+    let client = client(&handle)?;
+    Ok(client::state_word(&client.manifest(), client.now()).into())
+}
+
 /// When the session was made, in seconds since 1970.
 #[extendr]
 fn rs_created_at(handle: Robj) -> Result<f64> {
@@ -270,6 +277,7 @@ extendr_module! {
     fn rs_price;
     fn rs_counts;
     fn rs_created_at;
+    fn rs_state;
     fn rs_tasks;
     fn rs_refresh;
     fn rs_engage;

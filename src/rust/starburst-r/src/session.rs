@@ -136,7 +136,7 @@ fn session_config(config: &List) -> Result<SessionConfig> {
         budget: None,
         environment: None,
         task_timeout: Duration::try_from_secs_f64(timeout).ok(),
-        idle_timeout: seconds(config, "session_timeout")?,
+        idle_timeout: seconds(config, "idle_timeout")?,
         absolute_timeout: seconds(config, "absolute_timeout")?,
         max_attempts: number("max_attempts")? as u32,
         backup_tasks: field(config, "backup_tasks")?,

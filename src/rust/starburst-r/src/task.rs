@@ -75,17 +75,25 @@ fn rs_share(handle: Robj, shared: Robj) -> Result<Robj> {
     Ok(ExternalPtr::new(Shared(Arc::new(payload))).into())
 }
 
-/// Submits elements of a map; returns them as a set of tasks.
+/// Submits elements of a map; returns them as a set of tasks. `labels` has one text an element, empty where it has no name,
+/// or none at all.
 #[extendr]
-fn rs_submit_elements(handle: Robj, shared: Robj, payloads: List) -> Result<Robj> {
+fn rs_submit_elements(
+    handle: Robj,
+    shared: Robj,
+    payloads: List,
+    labels: Vec<String>,
+) -> Result<Robj> {
     let client = client(&handle)?;
     let shared = Shared::of(shared)?;
     let _entered = runtime::runtime()?.enter();
     let payloads = value::pack_each(&payloads, &client.uploads())?;
     let header = header(&client, TaskKind::Element, None);
     let mut tasks = TaskSet::default();
+    let mut labels = labels.into_iter();
     for payload in payloads {
-        let (header, common) = (header.clone(), Some(Arc::clone(&shared)));
+        let (mut header, common) = (header.clone(), Some(Arc::clone(&shared)));
+        header.label = labels.next().filter(|label| !label.is_empty());
         tasks.push(&client.submit(NewTask { header, payload, common })?);
     }
     Ok(ExternalPtr::new(Tasks(tasks)).into())

@@ -24,7 +24,7 @@ use crate::{
     ids::{Ids, SessionId, WorkerId},
     key::SessionKeys,
     launch::Fates,
-    manifest::{self, ClientR, Lifetime, Manifest, PROTOCOL_VERSION},
+    manifest::{self, ClientR, Manifest, PROTOCOL_VERSION},
     pace::Backoff,
     patrol::Patrol,
     store::Store,
@@ -363,7 +363,7 @@ impl Worker {
         }
         let manifest = self.manifest();
         let idle = self.deps.clock.now().since(idle_since);
-        let may_go = manifest.lifetime == Lifetime::Detached && idle >= manifest.idle_timeout;
+        let may_go = idle >= manifest.idle_timeout;
         may_go.then(|| "nothing to do for the session's idle time".to_owned())
     }
 
