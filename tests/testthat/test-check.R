@@ -4,7 +4,8 @@ bad <- list(
   workers = list(0, -1, 1.5, NA_real_, "2", c(1, 2), NULL, Inf, 1001, TRUE),
   cpu = list(3, NA_real_, "4", c(1, 2), NULL, -1),
   memory = list("8 apples", NA_character_, -1, 7.5, "1GB", c("8GB", "9GB"), NULL, list()),
-  timeout = list(0, NA_real_, "1", c(1, 2), NULL),
+  timeout = list(0, NA_real_, "1", c(1, 2)),
+  idle_timeout = list(0, NA_real_, "1", c(1, 2), NULL),
   launch_type = list("MOON", NA_character_, 1, c("LOCAL", "EC2"), NULL),
   region = list(1, NA_character_, c("a", "b")),
   use_spot = list(NA, "yes", c(TRUE, FALSE), NULL),
@@ -116,7 +117,7 @@ test_that("the methods of a session refuse what they cannot use", {
   expect_refused(session$cancel(1), "ids")
   expect_refused(session$result(NULL), "id")
   expect_refused(session$cleanup(force = "yes"), "force")
-  expect_error(session$cancel("nonsense"), class = "starburst_error_invalid_input")
+  expect_error(session$cancel("nonsense"), class = "starburst_error_not_found")
   expect_error(session$result("abc-1"), class = "starburst_error_not_found")
   expect_identical(session$status()$total, 0)
 })
