@@ -51,12 +51,7 @@ abort_input <- function(arg, given, allowed, call = rlang::caller_env()) {
 # not as one of the function here that looks at it first.
 given <- function(x, arg, call) {
   if (missing(x)) {
-    starburst_abort(
-      c(sprintf("`%s` is missing", arg), i = sprintf("give it: the call has no default for `%s`", arg)),
-      kind = "invalid_input",
-      arg = arg,
-      call = call
-    )
+    abort_missing(arg, call)
   }
   withCallingHandlers(x, error = function(cnd) {
     at <- conditionCall(cnd)
@@ -69,6 +64,15 @@ given <- function(x, arg, call) {
       stop(cnd)
     }
   })
+}
+
+abort_missing <- function(arg, call) {
+  starburst_abort(
+    c(sprintf("`%s` is missing", arg), i = sprintf("give it: the call has no default for `%s`", arg)),
+    kind = "invalid_input",
+    arg = arg,
+    call = call
+  )
 }
 
 # The user's call, from the frame that it made.

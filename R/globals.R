@@ -70,7 +70,7 @@ as_function <- function(.f, call) {
 # An expression as the user meant it: written in place, or a language object by name or by quote().
 capture_expression <- function(written, envir, call) {
   if (identical(written, quote(expr = ))) {
-    given(, "expr", call)
+    abort_missing("expr", call)
   }
   if (is.call(written) && !evaluates_to_language(written, envir)) {
     return(written)
