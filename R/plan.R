@@ -7,7 +7,8 @@
 #' ## Workers
 #' Workers start with the first future, as many as there are futures to run and
 #' no more than `workers`; with `eager = TRUE` the first starts with `plan()`.
-#' They stay for the plan's life and stop at `plan(sequential)` (with future before
+#' Idle ones leave after `idle_timeout` seconds, and new futures start workers again.
+#' All stop at `plan(sequential)` (with future before
 #' 1.40 at the next top-level prompt after it), when R ends, or by themselves within
 #' seconds when R has died. Launching a future never
 #' waits: more futures than workers queue up.
