@@ -70,8 +70,9 @@ impl World {
             let now = self.clock.wall();
             let old = row.last_activity.is_some_and(|at| now.since(at) >= OLD);
             let word = row.state_word(now);
-            // A clean-up by age leaves what is damaged to its user.
-            let named = self.weather.damage_s > 0 && word == "damaged" && row.session == *session;
+            // A clean-up by age leaves what is damaged to its user. A flipped bit in the number of a layout is a newer one.
+            let unusable = matches!(word, "damaged" | "other version");
+            let named = self.weather.damage_s > 0 && unusable && row.session == *session;
             if named || word == "expired" && old {
                 client::delete_session(&deps, &row.session).await.unwrap();
             }
