@@ -183,8 +183,7 @@ memory_gb <- function(memory, call) {
   as.numeric(parts[[2]]) / if (parts[[3]] == "MB") 1024 else 1
 }
 
-# What goes to `.f` because no argument has that name, and is close to one that has: a slip, unless `.f` itself has an
-# argument of that name.
+# Refuses arguments that would go to `.f` and whose names are close to a known one. An argument that `.f` itself has is meant.
 refuse_near_misses <- function(names, known, .f, call) {
   own <- if (is.function(.f)) names(formals(args(.f)))
   for (name in setdiff(names, c("", own))) {

@@ -17,7 +17,7 @@ submit_map <- function(handle, elements, .f, args, packages, globals, seed, envi
   unwrap_native(rs_submit_elements(handle, shared, unname(payloads), enc2utf8(labels)), call)
 }
 
-collect_tasks <- function(handle, cache, ids, wait, timeout, progress, call) {
+collect_tasks <- function(handle, cache, told, ids, wait, timeout, progress, call) {
   if (!is.null(ids)) {
     check_ids(ids, "ids", call)
   }
@@ -26,32 +26,27 @@ collect_tasks <- function(handle, cache, ids, wait, timeout, progress, call) {
   check_number(timeout, "timeout", 0, Inf, call)
   unwrap_native(rs_flush(handle), call)
   unwrap_native(rs_refresh(handle), call)
-  chosen <- if (is.null(ids)) unwrap_native(rs_tasks(handle), call)$id else ids
+  all <- if (is.null(ids)) unwrap_native(rs_tasks(handle), call)
+  chosen <- if (is.null(ids)) all$id else ids
   if (wait) {
     wait_for_tasks(handle, unwrap_native(rs_tasks_of(chosen), call), timeout, progress, call)
   }
   states <- unwrap_native(rs_known(handle, chosen), call)
   over <- states %in% ended_words
-  values <- fetch_tasks(handle, chosen[over], if (is.null(ids)) cache, call)
-  if (is.null(ids)) {
-    attr(values, "labels") <- labels_of(handle, call)[over]
+  values <- fetch_tasks(handle, chosen[over], if (is.null(ids)) cache, told, call)
+  if (!all(is.na(all$label))) {
+    attr(values, "labels") <- all$label[over]
   }
   values
-}
-
-# The labels of all tasks in the order of submission; NULL when no task has one.
-labels_of <- function(handle, call) {
-  labels <- unwrap_native(rs_tasks(handle), call)$label
-  if (!all(is.na(labels))) labels
 }
 
 # Warns of tasks that failed since it was last told.
 tell_failures <- function(values, told, call) {
   is_failure <- function(x) inherits(x, "condition") && isTRUE(x$error) && is.character(x$task_id)
   failed <- names(values)[vapply(values, is_failure, NA)]
-  new <- failed[!vapply(failed, exists, NA, envir = told, inherits = FALSE)]
+  new <- failed[!vapply(failed, exists, NA, envir = told$failures, inherits = FALSE)]
   for (id in new) {
-    assign(id, TRUE, envir = told)
+    assign(id, TRUE, envir = told$failures)
   }
   if (length(new)) {
     shown <- utils::head(new, 5L)
@@ -111,7 +106,8 @@ group_size <- 1000L
 # So many groups are fetched in a row before it is looked how far the tasks are.
 groups_at_once <- 10L
 
-fetch_tasks <- function(handle, ids, cache, call) {
+# `told` remembers whose warnings were raised, by task id.
+fetch_tasks <- function(handle, ids, cache, told, call) {
   values <- vector("list", length(ids))
   missing <- if (is.null(cache)) seq_along(ids) else which(!ids %in% ls(cache, all.names = TRUE))
   for (group in split(missing, (seq_along(missing) - 1L) %/% group_size)) {
@@ -119,7 +115,10 @@ fetch_tasks <- function(handle, ids, cache, call) {
     for (k in seq_along(group)) {
       id <- ids[[group[[k]]]]
       left <- fetch_row(columns, k)
-      relay_warnings(left)
+      if (!isTRUE(told$warnings[[id]]) && length(left$value$said)) {
+        assign(id, TRUE, envir = told$warnings)
+        relay_warnings(left)
+      }
       kept <- list(task_value(left, id))
       values[group[[k]]] <- kept
       # A value is for ever; a failure may be retried, here or elsewhere.

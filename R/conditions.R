@@ -55,11 +55,8 @@ given <- function(x, arg, call) {
   }
   withCallingHandlers(x, error = function(cnd) {
     at <- conditionCall(cnd)
-    # Of code that the user did not put into a function.
-    if (
-      is.call(at) &&
-        (identical(at[[1L]], quote(withCallingHandlers)) || identical(at, quote(eval(written, envir))))
-    ) {
+    # Of code that is in no function of the user.
+    if (is.call(at) && identical(at[[1L]], quote(withCallingHandlers))) {
       cnd["call"] <- list(call_of(call))
       stop(cnd)
     }

@@ -75,7 +75,11 @@ capture_expression <- function(written, envir, call) {
   if (is.call(written) && !evaluates_to_language(written, envir)) {
     return(written)
   }
-  value <- if (is.call(written) || is.name(written)) given(eval(written, envir), "expr", call) else written
+  value <- if (is.call(written) || is.name(written)) {
+    given(rlang::eval_bare(written, envir), "expr", call)
+  } else {
+    written
+  }
   if (is.expression(value) && length(value) == 1L) {
     value <- value[[1]]
   }

@@ -109,7 +109,7 @@ StarburstSession <- R6::R6Class(
       private$handle_ <- handle
       private$life <- life
       private$values <- new.env(parent = emptyenv())
-      private$told <- new.env(parent = emptyenv())
+      private$told <- list(failures = new.env(parent = emptyenv()), warnings = new.env(parent = emptyenv()))
       self$id <- unwrap_native(rs_session_id(handle))
       self$session_id <- self$id
       reg.finalizer(private$values, function(values) leave_quietly(handle), onexit = TRUE)
@@ -185,7 +185,16 @@ StarburstSession <- R6::R6Class(
         ids <- NULL
       }
       call <- rlang::current_env()
-      values <- collect_tasks(private$handle(call), private$values, ids, wait, timeout, progress, call)
+      values <- collect_tasks(
+        private$handle(call),
+        private$values,
+        private$told,
+        ids,
+        wait,
+        timeout,
+        progress,
+        call
+      )
       tell_failures(values, private$told, call)
       values
     },
@@ -193,7 +202,7 @@ StarburstSession <- R6::R6Class(
     result = function(id, timeout = Inf) {
       call <- rlang::current_env()
       check_string(id, "id", call)
-      value <- collect_tasks(private$handle(call), NULL, id, TRUE, timeout, FALSE, call)[[1L]]
+      value <- collect_tasks(private$handle(call), NULL, private$told, id, TRUE, timeout, FALSE, call)[[1L]]
       if (inherits(value, "condition") && isTRUE(value$error) && identical(value$task_id, id)) {
         stop(value)
       }
@@ -239,7 +248,9 @@ StarburstSession <- R6::R6Class(
       }
       check_ids(ids, "ids", call)
       count <- unwrap_native(rs_retry(handle, ids), call)
-      rm(list = intersect(ids, ls(private$values, all.names = TRUE)), envir = private$values)
+      for (known in c(list(private$values), private$told)) {
+        rm(list = intersect(ids, ls(known, all.names = TRUE)), envir = known)
+      }
       invisible(count)
     },
 
@@ -299,7 +310,7 @@ StarburstSession <- R6::R6Class(
     # Seconds that an object of the session lives in its bucket; NULL for ever.
     life = NULL,
     deleted = FALSE,
-    # Failures that collect() has warned of, by task id.
+    # Failures that collect() has warned of, and tasks whose warnings it has raised, by task id.
     told = NULL,
     # Values already fetched, by task id.
     values = NULL,

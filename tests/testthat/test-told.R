@@ -1,4 +1,4 @@
-# What a user is told: uncaught errors, slips of the pen, and what sessions say of their tasks.
+# Messages to the user: uncaught errors, misspelt arguments, and the state of a session's tasks.
 
 # The end of what a script prints that fails with nobody to catch the error.
 uncaught <- function(code) {
@@ -71,15 +71,27 @@ test_that("labels, states and warnings of tasks come back, and failures are told
   session <- local_session(workers = 1)
   expect_identical(session$session_id, session$id)
   session$submit(as.integer("x"), label = "odd")
-  session$map(c(first = 1, second = 2), function(x) if (x == 2) stop("two fails") else x)
+  session$map(c(first = 1, second = 2), function(x) {
+    if (x == 2) {
+      warning("once")
+      stop("two fails")
+    }
+    x
+  })
   told <- character()
   values <- withCallingHandlers(session$collect(wait = TRUE, timeout = 60), warning = function(cnd) {
     told <<- c(told, class(cnd)[[1]])
     tryInvokeRestart("muffleWarning")
   })
-  expect_setequal(told, c("simpleWarning", "starburst_warning_failed_tasks"))
+  expect_identical(sort(told), c("simpleWarning", "simpleWarning", "starburst_warning_failed_tasks"))
   expect_identical(attr(values, "labels"), c("odd", "first", "second"))
   expect_no_warning(session$collect())
+  # What runs again is news again.
+  session$retry()
+  expect_warning(
+    suppressWarnings(session$collect(wait = TRUE, timeout = 60), classes = "simpleWarning"),
+    class = "starburst_warning_failed_tasks"
+  )
   again <- starburst_session_attach(session$id)
   tasks <- again$tasks()
   expect_identical(tasks$label, c("odd", "first", "second"))
