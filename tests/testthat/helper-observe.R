@@ -1,4 +1,4 @@
-# What a piece of code gives: value, printed text, conditions in order with their classes, visibility, error.
+# The outcome of a piece of code: value, printed text, conditions in order with their classes, visibility, error.
 observe <- function(code) {
   said <- character()
   visible <- NULL

@@ -1,5 +1,5 @@
-# What the documentation of future promises of the life of futures, of several and of nested ones, with every backend: each
-# case gives the same on plan(starburst) and on plan(multisession).
+# Promises of the documentation of future about the life of futures, several and nested ones: each case gives the same on
+# plan(starburst) and on plan(multisession).
 
 future <- future::future
 value <- future::value

@@ -1,5 +1,5 @@
-# What the documentation of future promises of one future with every backend: each case gives the same on plan(starburst)
-# and on plan(multisession).
+# Promises of the documentation of future about one future: each case gives the same on plan(starburst) and on
+# plan(multisession).
 
 future <- future::future
 value <- future::value

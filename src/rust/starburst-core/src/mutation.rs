@@ -74,7 +74,7 @@ pub enum Rule {
     OwnNonce,
     /// Workers leave when the session's time is over.
     Deadline,
-    /// Whoever waits is told that no worker can be started.
+    /// A client that waits is told that no worker can be started.
     RefusalTold,
     /// A worker that was started and never says anything is given up.
     SilenceEnds,

@@ -73,7 +73,7 @@ impl Client {
         let mut holders = self.board.lock().holders();
         holders.retain(|worker| {
             let ours = started.contains_key(worker);
-            // Where looks are free each worker beats at its start.
+            // Each worker beats at its start where looks are free.
             let counts = if ours { any_silent } else { !pace.looks_are_free() };
             counts && !patrol.knows(worker)
         });

@@ -1,4 +1,4 @@
-//! What a listing says is a hint: a store may round lengths or not know them, and miss what was written while it listed.
+//! A listing is a hint: a store may round lengths or not know them, and miss objects that were written while it listed.
 use super::bench::{Actor, Bench, config, guards, seconds, small};
 use async_trait::async_trait;
 use bytes::Bytes;

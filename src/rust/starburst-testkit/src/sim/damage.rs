@@ -1,7 +1,7 @@
 //! Objects of the session that are damaged in the storm, and what that may cost.
 //!
-//! What is not promised: a process that never saw the newer state of a ledger, or of the manifest, takes an older one that was
-//! put back for the state that there is. So tasks of such a part may run again and clients may differ about them; a value
+//! One thing is not promised. A process that never saw the newer state of a ledger, or of the manifest, takes an older one
+//! that was put back for the state that there is. So tasks of such a part may run again and clients may differ about them; a value
 //! is right all the same. Once others have written more states than there were, the new ones count for everybody. Nobody writes over a ledger that cannot be read.
 use super::world::{Watched, World};
 use bytes::Bytes;

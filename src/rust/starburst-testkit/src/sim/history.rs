@@ -144,7 +144,7 @@ impl Log {
         damaged.iter().any(|key| key.of_part() == Some((part, OfPart::Signals)))
     }
 
-    /// What was written under this name, but for the last.
+    /// All that was written under this name, but for the last.
     pub(super) fn earlier(&self, name: &Key) -> Vec<Bytes> {
         let mut bodies = Vec::new();
         self.each(|event| match event {

@@ -13,14 +13,14 @@ use starburst_core::{
 };
 use std::{sync::Arc, time::Duration};
 
-/// Whoever waits for workers that cannot start is told within this: after the leases of those that were there and three
-/// times the time that a worker gets to say something.
+/// A client that waits for workers that cannot start is told within this: the leases of those that were there, and three
+/// times the time that a worker has for its first heartbeat.
 const TOLD_WITHIN: Duration = Duration::from_secs(1_800);
 
 /// Workers can be started for so long at most in a storm that ends without any, in milliseconds.
 const HOPE_LASTS: u64 = 60_000;
 
-/// What becomes of launches.
+/// The fate of launches.
 #[derive(Debug, Default)]
 pub(super) struct Launching(Mutex<State>);
 
@@ -32,7 +32,7 @@ struct State {
 }
 
 impl Launching {
-    /// What becomes of a launch now: nothing is in its way, or this.
+    /// The obstacle to a launch now, if there is one.
     pub(super) fn obstacle(&self, now: Monotonic) -> Option<Hopeless> {
         let state = self.0.lock();
         state.hopeless.or_else(|| {
@@ -83,7 +83,7 @@ impl World {
         auditor.0.engage();
         let told = loop {
             let open = auditor.0.summary().pending + auditor.0.summary().running;
-            // Where objects are damaged that may be what is said.
+            // A client may tell of damage instead.
             let damage = self.weather.damage_s > 0 && auditor.0.trouble().is_some();
             if open == 0 || damage || says_so(&auditor.0) {
                 break true;
